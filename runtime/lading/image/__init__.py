@@ -1,0 +1,1 @@
+"""References, manifests, the image store, archives."""

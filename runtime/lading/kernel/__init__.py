@@ -1,0 +1,1 @@
+"""Thin, typed wrappers of the Linux kernel, one module per subject."""

@@ -1,0 +1,1 @@
+"""An OCI runtime: spec → plan (a list of steps) → process."""

@@ -1,0 +1,1 @@
+"""The spawner and the shims that hold running containers."""

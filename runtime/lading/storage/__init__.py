@@ -1,0 +1,1 @@
+"""Blobs by digest, layers on overlay2, volumes."""
