@@ -1,7 +1,8 @@
 """What happens in the engine, told to whoever listens (`GET /events`).
 
-The engine's parts call `EventBus.publish`; the API subscribes. The last 256 events are kept, as Docker keeps
-them, so that a client may ask for what happened since a moment in the past. One event loop owns the bus.
+The engine's parts call `EventBus.publish`; the API subscribes. The last 256 events are kept, as
+Docker keeps them, so that a client may ask for what happened since a moment in the past. One event
+loop owns the bus.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class Event(msgspec.Struct, frozen=True):
 def _references_image(event: Event, wanted: str) -> bool:
     """Tell whether the event's image is `wanted`, with or without its tag."""
     if event.type is EventType.IMAGE:
-        names = (event.actor_id, event.attributes.get("name", ""))
+        names = [event.actor_id, event.attributes.get("name", "")]
     else:
-        names = (event.attributes.get("image", ""),)
+        names = [event.attributes.get("image", "")]
     return any(wanted in (name, _untagged(name)) for name in names if name)
 
 
@@ -111,7 +112,7 @@ def matches(event: Event, filters: Filters) -> bool:
 
 
 class Subscription:
-    """An async iterator of events; ends at `until`, on `close`, or when its reader falls too far behind."""
+    """An async iterator of events; ends at `until`, on `close`, or when its reader lags too far."""
 
     def __init__(
         self, bus: EventBus, filters: Filters, past: Iterator[Event], until_nano: int | None
@@ -182,8 +183,8 @@ class EventBus:
     ) -> Event:
         """Tell all subscribers that `action` happened to the object `actor_id`.
 
-        For a container the attributes are its labels, `image`, `name`, and what belongs to the action
-        (`exitCode`, `signal`, `execID`, …); see "System Events" in Docker's API reference.
+        For a container the attributes are its labels, `image`, `name`, and what belongs to the
+        action (`exitCode`, `signal`, `execID`, …); see "System Events" in Docker's API reference.
         """
         event = Event(EventType(type), action, actor_id, dict(attributes or {}), time.time_ns())
         self._kept.append(event)
@@ -198,9 +199,9 @@ class EventBus:
         since_nano: int | None = None,
         until_nano: int | None = None,
     ) -> Subscription:
-        """Listen from now on, or from `since_nano` as far as events are kept, up to `until_nano`.
+        """Listen from now on, or from `since_nano` as far as events are kept, to `until_nano`.
 
-        With `until_nano` alone, past events are given too, as Docker does. Needs a running event loop.
+        With `until_nano` alone, past events are given too, as Docker does. Needs a running loop.
         """
         filters = filters or {}
         past: list[Event] = []
