@@ -1,0 +1,62 @@
+"""Moments given as a date or as a duration, for `since`, `until` and the `until` filter."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from lading.errors import InvalidParameter
+
+_UNITS = {
+    "h": 3600 * 10**9,
+    "m": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 10**3,
+    "µs": 10**3,
+    "ns": 1,
+}
+_PART = r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)"
+_DURATION = re.compile(rf"(?:{_PART})+")
+_FRACTION = re.compile(r"(\.\d+)")
+
+
+def duration(text: str) -> int | None:
+    """Read a duration as Go writes it (`1h30m`, `1.5s`) as nanoseconds; None if it is not one."""
+    if _DURATION.fullmatch(text) is None:
+        return None
+    return sum(round(float(number) * _UNITS[unit]) for number, unit in re.findall(_PART, text))
+
+
+def date(text: str) -> int | None:
+    """Read a date of RFC 3339, or a part of one, as nanoseconds since the epoch; None if not one.
+
+    Without a time zone the daemon's is meant.
+    """
+    fraction = _FRACTION.search(text)
+    whole = text if fraction is None else text.replace(fraction[1], "", 1)
+    try:
+        moment = datetime.datetime.fromisoformat(whole)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.astimezone()
+    nanos = int(fraction[1][1:].ljust(9, "0")[:9]) if fraction else 0
+    return round(moment.timestamp()) * 10**9 + nanos
+
+
+def parse(name: str, text: str, now_nano: int) -> int:
+    """Read a date, or a duration counted back from `now_nano`, as nanoseconds since the epoch.
+
+    Raises InvalidParameter, which names the parameter, for anything else.
+    """
+    back = duration(text)
+    if back is not None:
+        return now_nano - back
+    moment = date(text)
+    if moment is None:
+        raise InvalidParameter(
+            f"invalid value for {name!r}: {text!r} is neither a UNIX timestamp nor a date "
+            "of RFC 3339 nor a duration such as 10m"
+        )
+    return moment
