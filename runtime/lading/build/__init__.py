@@ -1,0 +1,1 @@
+"""Dockerfile → stages → steps → layers, with a cache."""
