@@ -1,0 +1,173 @@
+"""Connections that attach and exec take over: raw bytes both ways, each way ended on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+from aiohttp.web_response import StreamResponse
+
+from lading.api.responses import RAW
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.web_request import BaseRequest
+
+    from lading.api.connection import Connection
+    from lading.engine.attach import Session
+
+INPUT_LIMIT = 256 * 1024
+"""Bytes of input that wait for the process before the client is made to wait."""
+
+
+class HijackedProtocol(asyncio.Protocol):
+    """The client's side of a hijacked connection, as a stream with flow control both ways."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection, early: bytes) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._input = bytearray(early)
+        self._ended = False
+        self._lost = False
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        if early:
+            self._readable.set()
+        transport.set_protocol(self)
+        if not transport.is_reading():
+            transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep input for `read`."""
+        self._input += data
+        if len(self._input) >= INPUT_LIMIT:
+            self._transport.pause_reading()
+        self._readable.set()
+
+    def eof_received(self) -> bool:
+        """Note that no input follows; output still goes out."""
+        self._ended = True
+        self._readable.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake both directions and let aiohttp forget the connection."""
+        self._ended = self._lost = True
+        self._readable.set()
+        self._writable.set()
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Hold `write` back: the client reads slower than the process writes."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let `write` go on."""
+        self._writable.set()
+
+    async def read(self) -> bytes:
+        """Return the input that is there, empty when the client has closed its direction."""
+        while not self._input:
+            if self._ended:
+                return b""
+            self._readable.clear()
+            await self._readable.wait()
+        data = bytes(self._input)
+        self._input.clear()
+        if len(data) >= INPUT_LIMIT and not self._lost:
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send output; raises ConnectionResetError when the client is gone."""
+        if self._lost:
+            raise ConnectionResetError("the client closed the connection")
+        self._transport.write(data)
+        await self._writable.wait()
+
+    def close(self) -> None:
+        """Close the connection once what was written is sent."""
+        self._transport.close()
+
+
+class HijackedResponse(StreamResponse):
+    """Stands for the response of a hijacked connection: all of it has been written already."""
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
+        """Send nothing."""
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing."""
+
+
+def wants_upgrade(request: BaseRequest) -> bool:
+    """Tell whether the client asks for `101 UPGRADED` rather than a plain 200."""
+    return "Upgrade" in request.headers
+
+
+def take_over(request: BaseRequest, content_type: str) -> HijackedProtocol:
+    """Send the response's head and make the connection a raw stream."""
+    connection = cast("Connection", request.protocol)
+    transport, early = connection.hijack()
+    stream = HijackedProtocol(transport, connection, early)
+    if wants_upgrade(request):
+        head = (
+            f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\n"
+            "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        )
+    else:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n\r\n"
+    transport.write(head.encode())
+    return stream
+
+
+async def relay(stream: HijackedProtocol, session: Session, *, with_input: bool) -> None:
+    """Pass bytes between a client and a process until the output ends or either side leaves."""
+    pump = asyncio.create_task(_pump_input(stream, session)) if with_input else None
+    try:
+        while data := await session.read():
+            await stream.write(data)
+    except ConnectionError:
+        pass
+    finally:
+        if pump is not None:
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pump
+        session.close()
+        stream.close()
+
+
+async def _pump_input(stream: HijackedProtocol, session: Session) -> None:
+    try:
+        while data := await stream.read():
+            if not await session.write(data):
+                session.close()
+                return
+        await session.close_stdin()
+    except ConnectionError:
+        # The process closed its input: what else the client sends has nowhere to go.
+        return
+
+
+async def hijack(
+    request: BaseRequest,
+    content_type: str,
+    open_session: Callable[[], Awaitable[Session]],
+    *,
+    with_input: bool,
+) -> StreamResponse:
+    """Take the connection over and relay between it and the session; returns when it is over."""
+    session = await open_session()
+    try:
+        stream = take_over(request, content_type)
+    except ConnectionError:
+        session.close()
+        raise
+    await relay(stream, session, with_input=with_input)
+    return HijackedResponse()
