@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from lading.engine import moments
+from lading.engine.model import decode
 from lading.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ BODY_LIMIT = 16 * 1024 * 1024
 """Bytes that a JSON body may have; archives are streamed and have no limit."""
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
-_TIMESTAMP = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
 
 
 class Call:
@@ -84,11 +84,6 @@ class Call:
         value = self.text(key)
         if value in ("", "0"):
             return None
-        found = _TIMESTAMP.fullmatch(value)
-        if found is not None:
-            return int(found[1]) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
-        from lading.api import moments
-
         return moments.parse(key, value, time.time_ns())
 
     def filters(self) -> dict[str, list[str]]:
@@ -140,16 +135,3 @@ class Call:
             return default
         self.check_json()
         return decode(body, shape)
-
-
-def decode(body: bytes, shape: type[T]) -> T:
-    """Decode JSON into `shape`; raises InvalidParameter with the place of the fault."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
-
-
-def body_json(value: Any) -> bytes:
-    """Encode a response body; the newline at its end is Docker's."""
-    return msgspec.json.encode(value) + b"\n"

@@ -19,6 +19,15 @@ _UNITS = {
 _PART = r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)"
 _DURATION = re.compile(rf"(?:{_PART})+")
 _FRACTION = re.compile(r"(\.\d+)")
+_TIMESTAMP = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
+
+
+def timestamp(text: str) -> int | None:
+    """Read seconds since the epoch, with a fraction, as nanoseconds; None if it is not that."""
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None:
+        return None
+    return int(found[1]) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
 
 
 def duration(text: str) -> int | None:
@@ -46,10 +55,13 @@ def date(text: str) -> int | None:
 
 
 def parse(name: str, text: str, now_nano: int) -> int:
-    """Read a date, or a duration counted back from `now_nano`, as nanoseconds since the epoch.
+    """Read a timestamp, a date, or a duration back from `now_nano`, as nanoseconds since 1970.
 
     Raises InvalidParameter, which names the parameter, for anything else.
     """
+    seconds = timestamp(text)
+    if seconds is not None:
+        return seconds
     back = duration(text)
     if back is not None:
         return now_nano - back
