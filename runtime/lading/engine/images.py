@@ -71,7 +71,7 @@ class Images:
             and self._passes(image, chosen)
         ]
 
-    def history(self, ref: str) -> list[HistoryItem]:
+    def history(self, ref: str) -> Sequence[HistoryItem]:
         """Give the steps that made an image, newest first."""
         return self.store.history(self.get(ref))
 
@@ -82,7 +82,9 @@ class Images:
         self.store.tag(image.id, name)
         self._publish("tag", image, name.familiar)
 
-    async def remove(self, ref: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
+    async def remove(
+        self, ref: str, *, force: bool = False, prune: bool = True
+    ) -> Sequence[Removal]:
         """Untag an image, and delete it and its untagged parents when no name is left."""
         image = self.get(ref)
         removals = await asyncio.to_thread(
@@ -120,7 +122,11 @@ class Images:
     ) -> None:
         """Load the images of an archive; `report` is called in the event loop's thread."""
         loop = asyncio.get_running_loop()
-        told = None if report is None else functools.partial(loop.call_soon_threadsafe, report)
+
+        def told(event: LoadEvent) -> None:
+            if report is not None:
+                loop.call_soon_threadsafe(report, event)
+
         for loaded in await asyncio.to_thread(load, self.store, source, told):
             name = loaded.reference or loaded.image.id
             self._publish("load", loaded.image, name)
@@ -184,7 +190,7 @@ class Images:
             and terms.has_labels(filters, image.config.labels)
         )
 
-    async def _remove_all_names(self, image: Image) -> list[Removal]:
+    async def _remove_all_names(self, image: Image) -> Sequence[Removal]:
         """Delete an image with all its names; what is in use after all stays."""
         removals: list[Removal] = []
         for ref in image.tags or (image.id,):

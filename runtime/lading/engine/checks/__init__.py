@@ -1,0 +1,1 @@
+"""Checks of what a request asks for, in Docker's words."""
