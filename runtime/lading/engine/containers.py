@@ -109,11 +109,11 @@ class Containers:
         """Start a container; raises NotModified if it runs, Conflict if it is paused or dead."""
         raise NotImplementedError
 
-    async def stop(self, ref: str, *, grace: int | None = None, signal: str = "") -> None:
-        """Stop a container: its stop signal, then SIGKILL after `grace` seconds (-1: never)."""
+    async def stop(self, ref: str, *, seconds: int | None = None, signal: str = "") -> None:
+        """Stop a container: its stop signal, then SIGKILL after `seconds` (-1: never)."""
         raise NotImplementedError
 
-    async def restart(self, ref: str, *, grace: int | None = None, signal: str = "") -> None:
+    async def restart(self, ref: str, *, seconds: int | None = None, signal: str = "") -> None:
         """Stop a container if it runs, and start it."""
         raise NotImplementedError
 

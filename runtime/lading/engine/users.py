@@ -67,27 +67,26 @@ class Accounts:
         return Identity(user.uid, gid, tuple(sorted(groups)), user.home or "/")
 
     def _user(self, wanted: str) -> _User:
+        """Find a user; digits are always a user id, and nothing is user id 0."""
         number = _id_of(wanted) if wanted else 0
         for user in self.users:
-            if (user.name == wanted) if wanted and number is None else (user.uid == number):
+            if user.name == wanted if number is None else user.uid == number:
                 return user
-        if wanted and number is not None:
-            by_name = [user for user in self.users if user.name == wanted]
-            return by_name[0] if by_name else _User("", number, 0, "/")
-        if not wanted:
-            return _User("", 0, 0, "/")
-        raise InvalidParameter(f"unable to find user {wanted}: no matching entries in passwd file")
+        if number is None:
+            raise InvalidParameter(
+                f"unable to find user {wanted}: no matching entries in passwd file"
+            )
+        return _User("", number, 0, "/")
 
     def _gid(self, wanted: str) -> int:
+        """Find a group; digits are always a group id."""
+        number = _id_of(wanted)
+        if number is not None:
+            return number
         for group in self.groups:
             if group.name == wanted:
                 return group.gid
-        number = _id_of(wanted)
-        if number is None:
-            raise InvalidParameter(
-                f"unable to find group {wanted}: no matching entries in group file"
-            )
-        return number
+        raise InvalidParameter(f"unable to find group {wanted}: no matching entries in group file")
 
 
 def _id_of(text: str) -> int | None:

@@ -1,0 +1,87 @@
+"""Containers on disk: ROOT/containers/<id>/container.json, written whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lading.engine.model import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_RECORD = "container.json"
+_decoder = msgspec.json.Decoder(Container)
+
+
+class ContainerStore:
+    """The records under `directory`; a directory without a readable record is no container."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def open(self) -> None:
+        """Make the directory."""
+        self.directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+
+    def home(self, container_id: str) -> Path:
+        """Give a container's directory."""
+        return self.directory / container_id
+
+    def add(self, record: Container) -> None:
+        """Make a container's directory and its first record, durably."""
+        home = self.home(record.id)
+        home.mkdir(mode=0o710)
+        self.save(record)
+        sync_directory(home)
+        sync_directory(self.directory)
+
+    def save(self, record: Container) -> None:
+        """Replace a container's record; it is on disk when this returns."""
+        write_atomically(self.home(record.id) / _RECORD, msgspec.json.encode(record))
+
+    def delete(self, container_id: str) -> None:
+        """Remove a container's directory; the record goes first, so that nothing half is found."""
+        home = self.home(container_id)
+        (home / _RECORD).unlink(missing_ok=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+    def load(self) -> Iterator[Container]:
+        """Read every record, and remove what an interrupted creation or removal left."""
+        for home in sorted(self.directory.iterdir()):
+            try:
+                yield _decoder.decode((home / _RECORD).read_bytes())
+            except FileNotFoundError:
+                shutil.rmtree(home, ignore_errors=True)
+            except (msgspec.DecodeError, OSError) as error:
+                _log.error("%s is not readable and was left alone: %s", home / _RECORD, error)
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` in place of the file at `path`, durably."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
