@@ -47,13 +47,9 @@ def error_response(status: int, message: str) -> Response:
     return json_response({"message": message}, status)
 
 
-async def open_stream(
-    request: BaseRequest, content_type: str, status: int = 200, **headers: str
-) -> StreamResponse:
+async def open_stream(request: BaseRequest, content_type: str, **headers: str) -> StreamResponse:
     """Send the head of a response whose body is written in pieces, and return it."""
-    response = StreamResponse(
-        status=status, headers=STANDARD_HEADERS | {"Content-Type": content_type} | headers
-    )
+    response = StreamResponse(headers=STANDARD_HEADERS | {"Content-Type": content_type} | headers)
     if request.version >= (1, 1):
         response.enable_chunked_encoding()
     await response.prepare(request)

@@ -1,0 +1,109 @@
+"""Images in and out: load, save, import, pull, and commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from lading.api import progress
+from lading.api.bodies import BodyReader, stream_body
+from lading.api.call import Call
+from lading.errors import InvalidParameter, NotImplementedYet
+from lading.image.archives import LayerProgress, Loaded, LoadEvent
+
+if TYPE_CHECKING:
+    from aiohttp.web_response import StreamResponse
+
+TAR = "application/x-tar"
+
+
+async def image_get(call: Call) -> StreamResponse:
+    """ImageGet: an archive of one image."""
+    return await stream_body(call.request, TAR, call.engine.images.save([call.name]))
+
+
+async def image_get_all(call: Call) -> StreamResponse:
+    """ImageGetAll: an archive of several images."""
+    names = call.values("names")
+    if not names:
+        raise InvalidParameter("no image is named: give at least one in the parameter names")
+    return await stream_body(call.request, TAR, call.engine.images.save(names))
+
+
+async def image_load(call: Call) -> StreamResponse:
+    """ImageLoad."""
+    return await progress.stream_messages(
+        call.request, _load(call, quiet=call.flag("quiet", default=True))
+    )
+
+
+async def _load(call: Call, *, quiet: bool) -> AsyncIterator[dict[str, Any]]:
+    """Load an archive and tell of its layers (unless `quiet`) and images."""
+    reports: asyncio.Queue[LoadEvent | None] = asyncio.Queue()
+    loading = asyncio.create_task(
+        call.engine.images.load(BodyReader(call.request), reports.put_nowait)
+    )
+    loading.add_done_callback(lambda _: reports.put_nowait(None))
+    try:
+        while (report := await reports.get()) is not None:
+            if isinstance(report, Loaded):
+                for line in _loaded_lines(report):
+                    yield {"stream": line}
+            elif not quiet:
+                yield _layer_progress(report)
+        await loading
+    finally:
+        loading.cancel()
+
+
+def _layer_progress(report: LayerProgress) -> dict[str, Any]:
+    return progress.layer_progress("Loading layer", report.id, report.current, report.total)
+
+
+def _loaded_lines(loaded: Loaded) -> list[str]:
+    lines = []
+    if loaded.renamed:
+        lines.append(
+            f"The image {loaded.reference} already exists, renaming the old one with ID "
+            f"{loaded.renamed} to empty string\n"
+        )
+    if loaded.reference:
+        lines.append(f"Loaded image: {loaded.reference}\n")
+    else:
+        lines.append(f"Loaded image ID: {loaded.image.id}\n")
+    return lines
+
+
+async def image_create(call: Call) -> StreamResponse:
+    """ImageCreate: import a root file system (`fromSrc`), or pull an image (`fromImage`)."""
+    if call.text("fromImage"):
+        raise NotImplementedYet(
+            "Lading does not pull from registries yet: use docker load or docker import"
+        )
+    source = call.text("fromSrc")
+    if source != "-":
+        raise NotImplementedYet(
+            f"Lading imports from the request's body only (fromSrc=-), not from {source!r}"
+        )
+    return await progress.stream_messages(call.request, _import(call))
+
+
+async def _import(call: Call) -> AsyncIterator[dict[str, Any]]:
+    image = await call.engine.images.import_image(
+        BodyReader(call.request),
+        repository=call.text("repo"),
+        tag=call.text("tag"),
+        message=call.text("message"),
+        changes=call.values("changes"),
+        platform=call.text("platform"),
+    )
+    yield {"status": image.id}
+
+
+HANDLERS = {
+    "ImageCreate": image_create,
+    "ImageGet": image_get,
+    "ImageGetAll": image_get_all,
+    "ImageLoad": image_load,
+}

@@ -1,0 +1,121 @@
+"""The engine as a whole: ping, version, info, events, disk usage."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp.web_response import Response
+
+from lading import __version__
+from lading.api.call import Call
+from lading.api.responses import STANDARD_HEADERS, json_response, open_stream
+from lading.api.streaming import while_connected
+from lading.api.versions import CURRENT, MINIMUM
+
+if TYPE_CHECKING:
+    from aiohttp.web_response import StreamResponse
+
+PING_HEADERS = STANDARD_HEADERS | {
+    "Builder-Version": "1",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Content-Type": "text/plain; charset=utf-8",
+    "Pragma": "no-cache",
+    "Swarm": "inactive",
+}
+"""What a ping answers; builder 1 is the one that takes a context by `POST /build`."""
+
+
+async def system_ping(_call: Call) -> StreamResponse:
+    """SystemPing."""
+    return Response(body=b"OK", headers=PING_HEADERS)
+
+
+async def system_ping_head(_call: Call) -> StreamResponse:
+    """SystemPingHead."""
+    response = Response(headers=PING_HEADERS)
+    response.content_length = 0
+    return response
+
+
+async def system_version(_call: Call) -> StreamResponse:
+    """SystemVersion."""
+    from lading.engine import info
+
+    details = {
+        "ApiVersion": str(CURRENT),
+        "Arch": info.go_architecture(),
+        "BuildTime": info.build_time(),
+        "Experimental": "false",
+        "GitCommit": info.git_commit(),
+        "GoVersion": f"python{platform.python_version()}",
+        "KernelVersion": info.kernel_version(),
+        "MinAPIVersion": str(MINIMUM),
+        "Os": sys.platform,
+    }
+    shown: dict[str, Any] = {
+        "Platform": {"Name": "Lading"},
+        "Version": __version__,
+        "ApiVersion": details["ApiVersion"],
+        "MinAPIVersion": details["MinAPIVersion"],
+        "Os": details["Os"],
+        "Arch": details["Arch"],
+        "KernelVersion": details["KernelVersion"],
+        "GitCommit": details["GitCommit"],
+        "GoVersion": details["GoVersion"],
+        "BuildTime": details["BuildTime"],
+        "Components": [
+            {"Name": "Engine", "Version": __version__, "Details": details},
+            {
+                "Name": "lading-oci",
+                "Version": __version__,
+                "Details": {"GitCommit": details["GitCommit"]},
+            },
+        ],
+    }
+    return json_response(shown)
+
+
+async def system_info(call: Call) -> StreamResponse:
+    """SystemInfo."""
+    return json_response(await asyncio.to_thread(call.engine.info))
+
+
+async def system_events(call: Call) -> StreamResponse:
+    """SystemEvents: one JSON object an event, from `since` on, until `until` or the client leaves."""
+    from lading.api.render import events as render
+
+    subscription = call.engine.events.subscribe(
+        filters=call.filters(),
+        since_nano=call.moment("since"),
+        until_nano=call.moment("until"),
+    )
+    try:
+        response = await open_stream(call.request, "application/json")
+        async for event in while_connected(call.request, subscription):
+            await response.write(msgspec.json.encode(render.message(event)) + b"\n")
+        await response.write_eof()
+    finally:
+        subscription.close()
+    return response
+
+
+async def system_data_usage(call: Call) -> StreamResponse:
+    """SystemDataUsage."""
+    from lading.api.render import usage
+
+    wanted = set(call.values("type"))
+    return json_response(await usage.disk_usage(call.engine, wanted, call.version))
+
+
+HANDLERS = {
+    "SystemDataUsage": system_data_usage,
+    "SystemEvents": system_events,
+    "SystemInfo": system_info,
+    "SystemPing": system_ping,
+    "SystemPingHead": system_ping_head,
+    "SystemVersion": system_version,
+}
