@@ -60,7 +60,7 @@ class CgroupV1(Cgroup):
             for mount in (*self.hierarchy.mounts, self.hierarchy.unified):
                 if mount is None:
                     continue
-                made += _make(mount, self.path)
+                _make(mount, self.path, made)
                 if cpuset is not None and cpuset.mount_point == mount:
                     _fill_cpuset(mount, self.path)
         except OSError:
@@ -240,21 +240,20 @@ class CgroupV1(Cgroup):
         return event
 
 
-def _make(mount: str, path: str) -> list[str]:
-    """Make *path* below *mount* with its parents; give what was made, parents first."""
+def _make(mount: str, path: str, made: list[str]) -> None:
+    """Make *path* below *mount* with its parents; append what was made, parents first."""
+    directory = mount + path
     try:
-        os.mkdir(mount + path)
+        os.mkdir(directory)
     except FileExistsError:
-        return []
+        return
     except FileNotFoundError:
-        parent = os.path.dirname(path)
-        made = _make(mount, parent) if parent != "/" else []
-        with Attempt("make cgroup", mount + path):
-            os.mkdir(mount + path)
-        return [*made, mount + path]
+        _make(mount, os.path.dirname(path), made)
+        with Attempt("make cgroup", directory):
+            os.mkdir(directory)
     except OSError as error:
-        raise KernelError(error.errno or errno.EIO, "make cgroup", mount + path) from error
-    return [mount + path]
+        raise KernelError(error.errno or errno.EIO, "make cgroup", directory) from error
+    made.append(directory)
 
 
 def _fill_cpuset(mount: str, path: str) -> None:
