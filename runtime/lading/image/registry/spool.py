@@ -1,0 +1,106 @@
+"""A blob on its way in: appended to a file by the loop, read by the thread that unpacks it.
+
+The file is the buffer between network and disk, so that memory stays flat, and it stays
+behind when a pull is cut off, so that the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lading.errors import InvalidParameter, LadingError
+from lading.image.registry.manifests import Descriptor
+from lading.storage.digests import hex_of
+
+
+class Spool:
+    """The partial file of one blob; a context manager around the transfer.
+
+    `read` is called from one thread and sees all bytes from the first on; it returns b"" only
+    when the whole blob is there and has the digest it should have.
+    """
+
+    def __init__(self, directory: Path, descriptor: Descriptor) -> None:
+        self._path = directory / hex_of(descriptor.digest)
+        self._descriptor = descriptor
+        self._arrived = threading.Condition()
+        self._hash = hashlib.sha256()
+        self._position = 0
+        self._failed: BaseException | None = None
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.offset = min(os.fstat(self._fd).st_size, descriptor.size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, InvalidParameter):
+            # Taken over whole, or so wrong that going on from it would be wrong as well.
+            self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are there; whether they are right, `read` finds out."""
+        return self.offset == self._descriptor.size
+
+    def write(self, chunk: bytes) -> None:
+        """Append to the file. Raises InvalidParameter: more came than the manifest announced."""
+        if self.offset + len(chunk) > self._descriptor.size:
+            raise InvalidParameter(
+                f"blob {self._descriptor.digest} is longer than the {self._descriptor.size} "
+                "bytes its manifest announces"
+            )
+        view = memoryview(chunk)
+        while view:
+            try:
+                written = os.pwrite(self._fd, view, self.offset)
+            except OSError as error:
+                raise LadingError(f"write {self._path}: {os.strerror(error.errno or 0)}") from error
+            view = view[written:]
+            with self._arrived:
+                self.offset += written
+                self._arrived.notify()
+
+    def fail(self, error: BaseException) -> None:
+        """End the reader's waiting: the transfer has failed for good."""
+        with self._arrived:
+            self._failed = error
+            self._arrived.notify()
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes, waiting for them; b"" at the verified end.
+
+        Raises InvalidParameter for a wrong digest, LadingError when the transfer failed.
+        """
+        with self._arrived:
+            while self._position == self.offset and not self.complete and self._failed is None:
+                self._arrived.wait()
+            if self._failed is not None:
+                raise LadingError(f"the transfer of {self._descriptor.digest} was cut off")
+            available = self.offset - self._position
+        if not available:
+            self._verify()
+            return b""
+        data = os.pread(self._fd, min(size, available), self._position)
+        self._hash.update(data)
+        self._position += len(data)
+        return data
+
+    def _verify(self) -> None:
+        found = f"sha256:{self._hash.hexdigest()}"
+        if found != self._descriptor.digest:
+            raise InvalidParameter(
+                f"filesystem layer verification failed for digest {self._descriptor.digest}: "
+                f"what the registry sent has {found}"
+            )
