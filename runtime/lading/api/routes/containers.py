@@ -79,7 +79,7 @@ async def container_start(call: Call) -> StreamResponse:
 async def container_stop(call: Call) -> StreamResponse:
     """ContainerStop."""
     await call.engine.containers.stop(
-        call.name, grace=call.integer("t"), signal=call.text("signal")
+        call.name, seconds=call.integer("t"), signal=call.text("signal")
     )
     return empty()
 
@@ -87,7 +87,7 @@ async def container_stop(call: Call) -> StreamResponse:
 async def container_restart(call: Call) -> StreamResponse:
     """ContainerRestart."""
     await call.engine.containers.restart(
-        call.name, grace=call.integer("t"), signal=call.text("signal")
+        call.name, seconds=call.integer("t"), signal=call.text("signal")
     )
     return empty()
 

@@ -85,7 +85,7 @@ async def system_info(call: Call) -> StreamResponse:
 
 
 async def system_events(call: Call) -> StreamResponse:
-    """SystemEvents: one JSON object an event, from `since` on, until `until` or the client leaves."""
+    """SystemEvents: one JSON object an event, until `until` or until the client leaves."""
     from lading.api.render import events as render
 
     subscription = call.engine.events.subscribe(
