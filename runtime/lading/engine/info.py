@@ -94,7 +94,7 @@ def build_time() -> str:
 
 @functools.cache
 def git_commit() -> str:
-    """Return the short id of the commit that this checkout is at; empty for an installed package."""
+    """Return the short id of this checkout's commit; empty for an installed package."""
     head = Path(__file__).parents[3] / ".git" / "HEAD"
     try:
         text = head.read_text().strip()
