@@ -11,7 +11,10 @@ class Settings:
     """The daemon's options that the engine needs.
 
     `root` keeps what survives a reboot, `run` what does not. `shutdown_timeout` and
-    `stop_timeout` are seconds, `shm_size` bytes.
+    `stop_timeout` are seconds, `shm_size` bytes. `bridge` names the default network's bridge
+    (`none` for no such network, empty for ours), `bip` its address and prefix; `address_pools`
+    are pairs of a CIDR and the prefix length of the subnets taken from it; `publish_ip` is where
+    ports are published by default. `hosts` are the addresses that the API is served on.
     """
 
     root: Path = Path("/var/lib/lading")
@@ -34,6 +37,15 @@ class Settings:
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    bridge: str = ""
+    bip: str = ""
+    mtu: int = 0
+    address_pools: tuple[tuple[str, int], ...] = ()
+    publish_ip: str = ""
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    debug: bool = False
 
     @property
     def containers(self) -> Path:
