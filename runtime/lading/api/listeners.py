@@ -57,14 +57,19 @@ class Address:
 
 
 class Listeners:
-    """Listening sockets; unix ones appear at their path only when they accept connections."""
+    """Listening sockets; unix ones appear at their path only when the daemon is ready."""
 
     def __init__(self) -> None:
         self.sockets: list[socket.socket] = []
-        self._paths: list[tuple[Path, int]] = []
+        self._hidden: list[tuple[Path, Path]] = []
+        self._shown: list[tuple[Path, int]] = []
 
     def open(self, addresses: list[Address]) -> None:
-        """Listen on every address; on a failure none stays open. Raises LadingError."""
+        """Listen on every address; on a failure none stays open. Raises LadingError.
+
+        Unix sockets have a name beside their own until `show`, so that nobody connects before the
+        daemon is ready, and a stale socket is replaced in one step.
+        """
         try:
             for address in addresses:
                 if address.scheme == "unix":
@@ -77,16 +82,31 @@ class Listeners:
             self.close()
             raise
 
+    def show(self) -> None:
+        """Give unix sockets their name: the daemon is ready. Raises LadingError."""
+        while self._hidden:
+            fresh, path = self._hidden.pop()
+            inode = fresh.stat().st_ino
+            try:
+                fresh.rename(path)
+            except OSError as error:
+                fresh.unlink()
+                raise _refusal(f"unix://{path}", error) from None
+            self._shown.append((path, inode))
+
     def close(self) -> None:
         """Stop listening and remove the unix sockets that are still ours."""
         for listener in self.sockets:
             listener.close()
         self.sockets.clear()
-        for path, inode in self._paths:
+        for fresh, _ in self._hidden:
+            fresh.unlink(missing_ok=True)
+        self._hidden.clear()
+        for path, inode in self._shown:
             with contextlib.suppress(OSError):
                 if path.stat().st_ino == inode:
                     path.unlink()
-        self._paths.clear()
+        self._shown.clear()
 
     def _open_unix(self, path: Path) -> None:
         refuse_if_served(path)
@@ -99,14 +119,12 @@ class Listeners:
             os.chown(fresh, 0 if os.geteuid() == 0 else -1, _group_id())
             fresh.chmod(0o660)
             listener.listen(BACKLOG)
-            inode = fresh.stat().st_ino
-            fresh.rename(path)
         except OSError as error:
             listener.close()
             fresh.unlink(missing_ok=True)
-            raise LadingError(f"cannot listen on unix://{path}: {error.strerror}") from None
+            raise _refusal(f"unix://{path}", error) from None
         self.sockets.append(listener)
-        self._paths.append((path, inode))
+        self._hidden.append((fresh, path))
 
     def _open_tcp(self, address: Address) -> None:
         try:
@@ -119,14 +137,14 @@ class Listeners:
             family, kind, protocol, _, where = found[0]
             listener = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
         except OSError as error:
-            raise LadingError(f"cannot listen on {address}: {error.strerror}") from None
+            raise _refusal(str(address), error) from None
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(where)
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
-            raise LadingError(f"cannot listen on {address}: {error.strerror}") from None
+            raise _refusal(str(address), error) from None
         self.sockets.append(listener)
 
     def _take_passed(self) -> None:
@@ -148,6 +166,10 @@ def refuse_if_served(path: Path) -> None:
             if error.errno != errno.EAGAIN:
                 return
     raise LadingError(f"another daemon already serves unix://{path}; give this one another -H")
+
+
+def _refusal(address: str, error: OSError) -> LadingError:
+    return LadingError(f"cannot listen on {address}: {error.strerror or error}")
 
 
 def _group_id() -> int:

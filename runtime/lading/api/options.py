@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -186,6 +186,20 @@ def parse(arguments: list[str]) -> DaemonOptions:
     if options.debug:
         options.log_level = "debug"
     return options
+
+
+def reload(current: DaemonOptions) -> DaemonOptions:
+    """Read the configuration file again and take from it what may change while the daemon runs.
+
+    What it says of other settings has no effect until the next start. Raises UsageError.
+    """
+    if not current.config_file.exists():
+        return current
+    from lading.api import configfile
+
+    fresh = configfile.read(current.config_file, OPTIONS)
+    changes = {key.replace("-", "_"): value for key, value in fresh.items() if key in RELOADABLE}
+    return replace(current, **changes)
 
 
 def _parser() -> argparse.ArgumentParser:

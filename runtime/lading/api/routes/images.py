@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lading.api.call import Call
-from lading.api.render import images as render
+from lading.api.images import details, history, summary
 from lading.api.responses import empty, json_response
 from lading.image.store import Removal
 
@@ -20,7 +20,7 @@ async def image_list(call: Call) -> StreamResponse:
     with_shared = call.flag("shared-size")
     return json_response(
         [
-            render.summary(call.engine, listed, with_shared=with_shared, version=call.version)
+            summary(call.engine, listed, with_shared=with_shared, version=call.version)
             for listed in found
         ]
     )
@@ -29,12 +29,12 @@ async def image_list(call: Call) -> StreamResponse:
 async def image_inspect(call: Call) -> StreamResponse:
     """ImageInspect."""
     image = call.engine.images.get(call.name)
-    return json_response(render.details(call.engine, image, call.version))
+    return json_response(details(call.engine, image, call.version))
 
 
 async def image_history(call: Call) -> StreamResponse:
     """ImageHistory."""
-    return json_response([render.history(item) for item in call.engine.images.history(call.name)])
+    return json_response([history(item) for item in call.engine.images.history(call.name)])
 
 
 async def image_tag(call: Call) -> StreamResponse:
