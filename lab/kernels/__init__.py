@@ -1,0 +1,1 @@
+"""Kernels: what their configuration offers a container engine."""
