@@ -50,8 +50,10 @@ def decode(raw: bytes | str, kind: type[Model]) -> Model:
     """Read a `kind` from a request's JSON body; raises InvalidParameter if it is malformed."""
     try:
         value = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"invalid JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidParameter("invalid JSON: nested too deeply") from error
     return convert(value, kind)
 
 
