@@ -1,4 +1,4 @@
-"""The life of one container on a bundle: create, start, signal, delete, and further processes in it.
+"""The life of one container on a bundle: create, start, signal, delete, and exec in it.
 
 A shim and `lading-oci` both do it so:
 
