@@ -15,7 +15,6 @@ from msgspec import Meta
 
 from lading.errors import InvalidParameter
 from lading.oci.spec_linux import (
-    Int64,
     Linux,
     LinuxBlockIO,
     LinuxCPU,
@@ -197,7 +196,7 @@ class Hook(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
     path: str
     args: list[str] = []
     env: list[str] = []
-    timeout: Annotated[Int64, Meta(gt=0)] | None = None
+    timeout: Annotated[int, Meta(gt=0)] | None = None
 
 
 class Hooks(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
