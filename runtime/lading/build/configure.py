@@ -198,7 +198,7 @@ def apply_changes(base: Config, changes: Sequence[str]) -> Config:
     for number, text in enumerate(changes, 1):
         keyword = text.split(maxsplit=1)[0].upper() if text.strip() else ""
         if keyword not in _CHANGES:
-            raise InvalidParameter(f"{keyword or '""'} is not a valid change command")
+            raise InvalidParameter(f"{keyword or 'an empty line'} is not a valid change command")
         instruction = parse_instruction(LogicalLine(number, text.strip()))
         configurator.apply(instruction, configurator.variables())
     return configurator.config
