@@ -1,1 +1,4 @@
-"""Bridges, addresses, published ports, name service."""
+"""Container networks: bridges, addresses, published ports, and the files that name them.
+
+Imported late by the engine: pyroute2 costs a tenth of a second and eleven megabytes.
+"""
