@@ -7,7 +7,8 @@ bytes until each of them has closed its direction.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+import re
+from typing import TYPE_CHECKING, Any
 
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
+
 HEADER_LIMIT = 1 << 20
 """Bytes that a request's line or one of its headers may have; that of Go's server, too."""
 
@@ -27,22 +30,40 @@ HEADER_LIMIT = 1 << 20
 class Connection(RequestHandler):
     """The server's side of one connection."""
 
-    __slots__ = ("_gone", "hijacked")
+    __slots__ = ("_early", "_gone", "_held", "input_ended")
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._gone: asyncio.Future[None] | None = None
-        self.hijacked = False
+        self._held = False
+        self._early = bytearray()
+        self.input_ended = False
+
+    def data_received(self, data: bytes) -> None:
+        """Give requests to aiohttp, and keep from it what follows one that wants to hijack.
+
+        Those bytes are input of a process, not a next request.
+        """
+        if self._held:
+            self._early += data
+            return
+        end = _hijack_request_end(data)
+        if end:
+            self._held = True
+            self._early += data[end:]
+            data = data[:end]
+        super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp declares None
+        """Keep the connection open when a client that hijacks it sends all its input at once."""
+        self.input_ended = True
+        return self._held
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wake whoever waits for the client to leave."""
         super().connection_lost(exc)
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp declares None
-        """Keep the connection open when a client that hijacks it sends all its input at once."""
-        return bool(getattr(self, "_upgraded", False))
 
     def gone(self) -> asyncio.Future[None]:
         """Return a future that is done when the client has closed the connection."""
@@ -56,29 +77,27 @@ class Connection(RequestHandler):
         """Give up the connection: return its transport, and what arrived after the request.
 
         The caller sets a protocol of its own on the transport and calls `connection_lost` here
-        when that one's is called. Raises ConnectionResetError when the client is gone.
+        when that one's is called; `input_ended` tells that no input will follow. Raises
+        ConnectionResetError when the client is gone.
         """
         if self.transport is None:
             raise ConnectionResetError("the client closed the connection")
-        early = _Early()
-        self.set_parser(cast(Any, early))
-        self.hijacked = True
         self.keep_alive(False)
-        return self.transport, bytes(early.data)
+        return self.transport, bytes(self._early)
 
 
-class _Early:
-    """Takes from aiohttp the bytes that a client sent right behind its request."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.data += data
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """Nothing is held that an end would change."""
+def _hijack_request_end(data: bytes) -> int:
+    """Return where a request ends that asks for `Upgrade: tcp`; 0 for any other, and in doubt."""
+    if not data.startswith(b"POST "):
+        return 0
+    head_end = data.find(b"\r\n\r\n")
+    head = data[:head_end].lower()
+    if head_end < 0 or b"\r\nupgrade: tcp" not in head:
+        return 0
+    if b"\r\ntransfer-encoding:" in head:
+        return 0
+    length = _CONTENT_LENGTH.search(head)
+    return head_end + 4 + (int(length[1]) if length else 0)
 
 
 class ConnectionServer(Server):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, cast
 
 from aiohttp.web_response import StreamResponse
@@ -11,8 +10,6 @@ from aiohttp.web_response import StreamResponse
 from lading.api.responses import RAW
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.web_request import BaseRequest
 
@@ -30,8 +27,9 @@ class HijackedProtocol(asyncio.Protocol):
         self._transport = transport
         self._connection = connection
         self._input = bytearray(early)
-        self._ended = False
-        self._lost = False
+        self._ended = connection.input_ended
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the connection is closed in both directions."""
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -56,9 +54,11 @@ class HijackedProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake both directions and let aiohttp forget the connection."""
-        self._ended = self._lost = True
+        self._ended = True
         self._readable.set()
         self._writable.set()
+        if not self.lost.done():
+            self.lost.set_result(None)
         self._connection.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -78,13 +78,13 @@ class HijackedProtocol(asyncio.Protocol):
             await self._readable.wait()
         data = bytes(self._input)
         self._input.clear()
-        if len(data) >= INPUT_LIMIT and not self._lost:
+        if len(data) >= INPUT_LIMIT and not self.lost.done():
             self._transport.resume_reading()
         return data
 
     async def write(self, data: bytes) -> None:
         """Send output; raises ConnectionResetError when the client is gone."""
-        if self._lost:
+        if self.lost.done():
             raise ConnectionResetError("the client closed the connection")
         self._transport.write(data)
         await self._writable.wait()
@@ -128,19 +128,22 @@ def take_over(request: BaseRequest, content_type: str) -> HijackedProtocol:
 
 async def relay(stream: HijackedProtocol, session: Session, *, with_input: bool) -> None:
     """Pass bytes between a client and a process until the output ends or either side leaves."""
-    pump = asyncio.create_task(_pump_input(stream, session)) if with_input else None
+    output = asyncio.create_task(_pump_output(stream, session))
+    pump = _pump_input if with_input else _drop_input
+    tasks = [output, asyncio.create_task(pump(stream, session))]
     try:
-        while data := await session.read():
-            await stream.write(data)
-    except ConnectionError:
-        pass
+        await asyncio.wait((output, stream.lost), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        if pump is not None:
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         session.close()
         stream.close()
+
+
+async def _pump_output(stream: HijackedProtocol, session: Session) -> None:
+    while data := await session.read():
+        await stream.write(data)
 
 
 async def _pump_input(stream: HijackedProtocol, session: Session) -> None:
@@ -152,22 +155,15 @@ async def _pump_input(stream: HijackedProtocol, session: Session) -> None:
         await session.close_stdin()
     except ConnectionError:
         # The process closed its input: what else the client sends has nowhere to go.
-        return
+        await _drop_input(stream, session)
 
 
-async def hijack(
-    request: BaseRequest,
-    content_type: str,
-    open_session: Callable[[], Awaitable[Session]],
-    *,
-    with_input: bool,
-) -> StreamResponse:
-    """Take the connection over and relay between it and the session; returns when it is over."""
-    session = await open_session()
-    try:
-        stream = take_over(request, content_type)
-    except ConnectionError:
-        session.close()
-        raise
-    await relay(stream, session, with_input=with_input)
-    return HijackedResponse()
+async def _drop_input(stream: HijackedProtocol, _session: Session) -> None:
+    while await stream.read():
+        pass
+
+
+def failure_text(message: str, *, multiplexed: bool) -> bytes:
+    """Put a failure that comes after the head in the stream, as Docker does: a frame of stdout."""
+    text = message.encode() + b"\r\n"
+    return b"\x01\0\0\0" + len(text).to_bytes(4, "big") + text if multiplexed else text

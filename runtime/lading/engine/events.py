@@ -75,11 +75,12 @@ def _has_label(event: Event, wanted: str) -> bool:
     return found is not None and (not equals or found == value)
 
 
-def _is_actor(event: Event, kind: EventType, wanted: str) -> bool:
-    """Tell whether the event is about, or names, the `kind` of object called `wanted`."""
-    if event.type is kind:
-        return event.actor_id.startswith(wanted) or event.attributes.get("name") == wanted
-    return False
+def _is_actor(event: Event, wanted: str) -> bool:
+    """Tell whether the id or the name of what the event is about begins with `wanted`.
+
+    Docker does not ask here whether it is of the filter's own type.
+    """
+    return event.actor_id.startswith(wanted) or event.attributes.get("name", "").startswith(wanted)
 
 
 def _matches_term(event: Event, term: str, wanted: str) -> bool:
@@ -95,13 +96,16 @@ def _matches_term(event: Event, term: str, wanted: str) -> bool:
         case "scope":
             return wanted == "local"
         case "container" | "volume" | "network" | "daemon":
-            return _is_actor(event, EventType(term), wanted)
+            return _is_actor(event, wanted)
         case _:
-            return False
+            return True
 
 
 def matches(event: Event, filters: Filters) -> bool:
-    """Tell whether an event passes the filters: any value of each term, every value of `label`."""
+    """Tell whether an event passes the filters: any value of each term, every value of `label`.
+
+    Terms that are not known let everything pass, as in Docker.
+    """
     for term, values in filters.items():
         if not values:
             continue
@@ -218,6 +222,11 @@ class EventBus:
         if not subscription.is_closed:
             self._subscriptions.add(subscription)
         return subscription
+
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._subscriptions)
 
     def forget(self, subscription: Subscription) -> None:
         """Stop telling a subscription (called when it closes)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.api.call import Call
-from lading.api.hijack import hijack, wants_upgrade
+from lading.api.hijack import HijackedResponse, relay, take_over, wants_upgrade
 from lading.api.responses import MULTIPLEXED, RAW, empty, open_stream
 from lading.api.streaming import while_connected
 from lading.api.versions import Version
@@ -27,12 +27,14 @@ async def container_attach(call: Call) -> StreamResponse:
     options = _attach_options(call)
     multiplexed = not container.config.tty and call.version >= MULTIPLEXED_SINCE
     content_type = MULTIPLEXED if multiplexed and wants_upgrade(call.request) else RAW
-    return await hijack(
-        call.request,
-        content_type,
-        lambda: call.engine.containers.attach(container.id, options),
-        with_input=options.stdin and options.stream,
-    )
+    session = await call.engine.containers.attach(container.id, options)
+    try:
+        stream = take_over(call.request, content_type)
+    except ConnectionError:
+        session.close()
+        raise
+    await relay(stream, session, with_input=options.stdin and options.stream)
+    return HijackedResponse()
 
 
 def _attach_options(call: Call) -> AttachOptions:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lading.api.call import Call
-from lading.api.hijack import hijack, wants_upgrade
+from lading.api.hijack import (
+    HijackedResponse,
+    failure_text,
+    relay,
+    take_over,
+    wants_upgrade,
+)
 from lading.api.responses import MULTIPLEXED, RAW, empty, json_response
 from lading.api.routes.container_io import MULTIPLEXED_SINCE, terminal_size
 from lading.engine.model import ExecConfig, ExecStartConfig, to_wire
+from lading.errors import LadingError
 
 if TYPE_CHECKING:
     from aiohttp.web_response import StreamResponse
 
-    from lading.engine.attach import Session
     from lading.engine.execs import Exec
 
 
@@ -31,18 +37,18 @@ async def exec_start(call: Call) -> StreamResponse:
         await call.engine.execs.start(prepared.id, options)
         return empty(200)
 
-    async def open_session() -> Session:
+    multiplexed = not prepared.config.tty
+    typed = multiplexed and call.version >= MULTIPLEXED_SINCE and wants_upgrade(call.request)
+    stream = take_over(call.request, MULTIPLEXED if typed else RAW)
+    try:
         session = await call.engine.execs.start(prepared.id, options)
-        assert session is not None, "a start that is not detached has a session"
-        return session
-
-    multiplexed = not prepared.config.tty and call.version >= MULTIPLEXED_SINCE
-    return await hijack(
-        call.request,
-        MULTIPLEXED if multiplexed and wants_upgrade(call.request) else RAW,
-        open_session,
-        with_input=prepared.config.attach_stdin,
-    )
+    except LadingError as error:
+        await stream.write(failure_text(error.message, multiplexed=multiplexed))
+        stream.close()
+        return HijackedResponse()
+    assert session is not None, "a start that is not detached has a session"
+    await relay(stream, session, with_input=prepared.config.attach_stdin)
+    return HijackedResponse()
 
 
 async def exec_resize(call: Call) -> StreamResponse:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lading.api.call import Call
-from lading.api.images import details, history, summary
+from lading.api.render.images import details, history, summary
 from lading.api.responses import empty, json_response
 from lading.image.store import Removal
 

@@ -36,9 +36,7 @@ async def system_ping(_call: Call) -> StreamResponse:
 
 async def system_ping_head(_call: Call) -> StreamResponse:
     """SystemPingHead."""
-    response = Response(headers=PING_HEADERS)
-    response.content_length = 0
-    return response
+    return Response(headers=PING_HEADERS)
 
 
 async def system_version(_call: Call) -> StreamResponse:
