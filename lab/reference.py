@@ -1,0 +1,198 @@
+"""Real Docker, the reference: out of a Debian tree, beside whatever this machine has.
+
+The daemon runs chrooted in its tree, in a mount and a network namespace of its own; its
+socket, state and the directories that tests bind are at the same paths inside and outside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cgroups
+from lab.netns import Uplink
+from lab.shell import LabError, alive, end, processes_rooted_in, wait_until
+from lab.trees import Tree, ensure
+
+_PACKAGES = ("docker.io", "iptables", "nftables", "ca-certificates", "iproute2", "kmod", "procps")
+_SHARED = ("/tmp", "/var/tmp")
+NEWEST = "28.5"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A Docker release and the Debian release that has it."""
+
+    docker: str
+    debian: str
+    packages: tuple[str, ...]
+
+
+RELEASES = {
+    "20.10": Release("20.10", "bookworm", _PACKAGES),
+    "26.1": Release("26.1", "trixie", (*_PACKAGES, "docker-cli")),
+    "28.5": Release("28.5", "forky", (*_PACKAGES, "docker-cli")),
+}
+
+
+class Reference:
+    """One running reference engine; `up` and `down` may be called whatever the state."""
+
+    def __init__(self, release: str = NEWEST, name: str = "ref") -> None:
+        if release not in RELEASES:
+            known = ", ".join(RELEASES)
+            raise LabError(f"there is no reference engine {release}: choose one of {known}")
+        self.release = RELEASES[release]
+        digits = release.replace(".", "")
+        self.uplink = Uplink(f"{name}{digits}")
+        self.run_directory = Path(f"/run/lading-reference/{name}-{release}")
+        self.root = Path(f"/var/lib/lading-reference/{name}-{release}")
+        self.socket = self.run_directory / "docker.sock"
+        self.log = self.run_directory / "dockerd.log"
+        self.cgroup = f"lading-{name}{digits}"
+        self._pidfile = self.run_directory / "docker.pid"
+
+    @property
+    def host(self) -> str:
+        """What DOCKER_HOST is set to."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """The daemon's pid on the host, 0 when it does not run."""
+        with suppress(OSError, ValueError):
+            pid = int(self._pidfile.read_text())
+            return pid if alive(pid) else 0
+        return 0
+
+    def answers(self) -> bool:
+        """Whether the daemon answers `GET /_ping`."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(5)
+                connection.connect(str(self.socket))
+                connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
+
+    def up(self) -> None:
+        """Bring the engine up, making its tree first if need be.
+
+        Raises LabError with the daemon's last words when it does not come up.
+        """
+        tree = ensure(Tree(self.release.debian, self.release.packages))
+        if self.answers():
+            return
+        self.down()
+        self.uplink.up()
+        try:
+            self.start(tree)
+        except BaseException:
+            self.down()
+            raise
+
+    def start(self, tree: Path | None = None) -> None:
+        """Start the daemon where its namespace already is, and wait until it answers."""
+        tree = tree or Tree(self.release.debian, self.release.packages).path
+        for directory in (self.run_directory, self.root, *map(Path, _SHARED)):
+            directory.mkdir(parents=True, exist_ok=True)
+            (tree / str(directory)[1:]).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile("/etc/resolv.conf", tree / "etc/resolv.conf")
+        self._pidfile.unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            daemon = subprocess.Popen(
+                [*self.uplink.enter(), "unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 self._script(tree), "sh", *self._daemon()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+        def settled() -> bool:
+            return daemon.poll() is not None or self.answers()
+
+        wait_until(settled, 60, f"Docker {self.release.docker}")
+        if daemon.poll() is not None:
+            raise LabError(f"Docker {self.release.docker} did not start: {self._last_words()}")
+
+    def kill(self) -> None:
+        """`kill -9` of the daemon and of nothing else."""
+        pid = self.pid
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not alive(pid), 10, "the end of dockerd")
+
+    def down(self) -> None:
+        """End the engine and remove what it left on the host; its images stay for next time."""
+        tree = str(Tree(self.release.debian, self.release.packages).path)
+        if self.pid:
+            end(self.pid, 30)
+        cgroups.remove(self.cgroup)
+        for pid in self._processes(tree):
+            end(pid, 2)
+        self.uplink.down()
+        shutil.rmtree(self.run_directory, ignore_errors=True)
+        with suppress(OSError):
+            self.run_directory.parent.rmdir()
+
+    def _processes(self, tree: str) -> list[int]:
+        """Those that run in the tree with this engine's directories in their command line."""
+        marks = (str(self.run_directory).encode(), str(self.root).encode())
+        found: list[int] = []
+        for pid in processes_rooted_in(tree):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if any(mark in words for mark in marks):
+                    found.append(pid)
+        return found
+
+    def _script(self, tree: Path) -> str:
+        binds = [str(self.run_directory), str(self.root), *_SHARED]
+        lines = [
+            "set -e",
+            f"mount --bind {tree} {tree}",
+            f"mount -t proc proc {tree}/proc",
+            f"mount --rbind /sys {tree}/sys",
+            f"mount --rbind /dev {tree}/dev",
+            *(f"mount --rbind {path} {tree}{path}" for path in binds),
+            f'exec chroot {tree} "$@"',
+        ]
+        return "\n".join(lines)
+
+    def _daemon(self) -> list[str]:
+        return [
+            "dockerd",
+            f"--host={self.host}",
+            "--group=root",
+            f"--data-root={self.root}",
+            f"--exec-root={self.run_directory}/exec",
+            f"--pidfile={self._pidfile}",
+            f"--cgroup-parent=/{self.cgroup}",
+            "--live-restore",
+            "--insecure-registry=10.213.0.0/16",
+        ]
+
+    def _last_words(self) -> str:
+        with suppress(OSError):
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+            return lines[-1] if lines else "it wrote nothing"
+        return "it wrote nothing"
+
+    def describe(self) -> str:
+        """One JSON line: release, state, socket, log and network namespace."""
+        return json.dumps(
+            {
+                "release": self.release.docker,
+                "up": self.answers(),
+                "socket": str(self.socket),
+                "log": str(self.log),
+                "netns": str(self.uplink.path),
+                "cgroup": self.cgroup,
+            }
+        )
