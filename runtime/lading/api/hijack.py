@@ -147,15 +147,12 @@ async def _pump_output(stream: HijackedProtocol, session: Session) -> None:
 
 
 async def _pump_input(stream: HijackedProtocol, session: Session) -> None:
-    try:
-        while data := await stream.read():
-            if not await session.write(data):
-                session.close()
-                return
-        await session.close_stdin()
-    except ConnectionError:
-        # The process closed its input: what else the client sends has nowhere to go.
-        await _drop_input(stream, session)
+    while data := await stream.read():
+        if not await session.write(data):
+            # Nobody takes input any more; output may still come, and its end ends the relay.
+            await _drop_input(stream, session)
+            return
+    await session.close_stdin()
 
 
 async def _drop_input(stream: HijackedProtocol, _session: Session) -> None:

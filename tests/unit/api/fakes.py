@@ -57,6 +57,7 @@ class FakeSession:
 
     async def write(self, data: bytes) -> bool:
         if data.endswith(self.detach_on):
+            self.output.put_nowait(b"")
             return False
         self.written += data
         self.output.put_nowait(data.upper())
