@@ -174,11 +174,6 @@ def info(
     settings: Settings,
     counts: Counts,
     activity: Activity,
-    *,
-    debug: bool,
-    addresses: Sequence[str],
-    insecure_registries: Sequence[str] = (),
-    registry_mirrors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what `GET /info` shows (API definition SystemInfo)."""
     limits = sysinfo()
@@ -201,7 +196,7 @@ def info(
         },
         **_limits(limits),
         "IPv4Forwarding": forwarding,
-        "Debug": debug,
+        "Debug": settings.debug,
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": activity.tasks,
         "SystemTime": datetime.now().astimezone().isoformat(),
@@ -215,7 +210,7 @@ def info(
         "OSType": sys.platform,
         "Architecture": platform.machine(),
         "IndexServerAddress": INDEX_SERVER,
-        "RegistryConfig": _registries(insecure_registries, registry_mirrors),
+        "RegistryConfig": _registries(settings.insecure_registries, settings.registry_mirrors),
         "NCPU": limits.cpus,
         "MemTotal": memory_total(),
         "GenericResources": None,
@@ -246,7 +241,7 @@ def info(
         "SecurityOptions": security_options(settings),
         "FirewallBackend": {"Driver": "nftables"},
         "CDISpecDirs": [],
-        "Warnings": warnings(limits, forwarding=forwarding, addresses=addresses) or None,
+        "Warnings": warnings(limits, forwarding=forwarding, addresses=settings.hosts) or None,
     }
 
 

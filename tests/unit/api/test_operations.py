@@ -11,8 +11,6 @@ from lading.api.server import load_handlers
 router = Router(OPERATIONS)
 
 UNSERVED = {
-    "NetworkConnect", "NetworkCreate", "NetworkDelete", "NetworkDisconnect", "NetworkInspect",
-    "NetworkList", "NetworkPrune",
     "BuildPrune", "DistributionInspect", "ImageBuild", "ImageCommit", "ImagePush", "ImageSearch",
     "Session", "SystemAuth",
 }  # fmt: skip

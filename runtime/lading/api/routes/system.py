@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,8 @@ from lading import __version__
 from lading.api.call import Call
 from lading.api.responses import STANDARD_HEADERS, json_response, open_stream
 from lading.api.streaming import while_connected
-from lading.api.versions import CURRENT, MINIMUM
+from lading.api.versions import CURRENT, MINIMUM, Version
+from lading.engine.model import Status
 
 if TYPE_CHECKING:
     from aiohttp.web_response import StreamResponse
@@ -79,7 +81,27 @@ async def system_version(_call: Call) -> StreamResponse:
 
 async def system_info(call: Call) -> StreamResponse:
     """SystemInfo."""
-    return json_response(await asyncio.to_thread(call.engine.info))
+    from lading.engine import info
+
+    engine = call.engine
+    states = Counter(container.state.status for container in engine.containers.list(all=True))
+    counts = info.Counts(
+        running=states[Status.RUNNING] + states[Status.RESTARTING],
+        paused=states[Status.PAUSED],
+        stopped=sum(states[status] for status in _STOPPED),
+        images=len(engine.images.store.list()),
+    )
+    activity = info.Activity(engine.events.listeners, len(asyncio.all_tasks()))
+    shown = await asyncio.to_thread(info.info, engine.settings, counts, activity)
+    if call.version < BRIDGE_FILTERS_UNTIL:
+        shown |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
+    return json_response(shown)
+
+
+_STOPPED = (Status.CREATED, Status.EXITED, Status.DEAD, Status.REMOVING)
+
+BRIDGE_FILTERS_UNTIL = Version(1, 50)
+"""Older clients are told whether bridged frames pass the firewall; they do not need to here."""
 
 
 async def system_events(call: Call) -> StreamResponse:
