@@ -131,10 +131,10 @@ def _parameter(name: str) -> str:
         return ""
 
 
-def security_options(settings: Settings) -> list[str]:
+def security_options(settings: Settings, limits: SysInfo) -> list[str]:
     """Return what containers are confined with, in Docker's words."""
     options = ["name=seccomp,profile=builtin"]
-    if os.path.exists("/proc/self/ns/cgroup"):
+    if limits.cgroup_version == 2 and os.path.exists("/proc/self/ns/cgroup"):
         options.append("name=cgroupns")
     if settings.no_new_privileges:
         options.append("name=no-new-privileges")
@@ -238,7 +238,7 @@ def info(
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": git_commit()},
         "InitCommit": {"ID": ""},
-        "SecurityOptions": security_options(settings),
+        "SecurityOptions": security_options(settings, limits),
         "FirewallBackend": {"Driver": "nftables"},
         "CDISpecDirs": [],
         "Warnings": warnings(limits, forwarding=forwarding, addresses=settings.hosts) or None,
@@ -249,6 +249,7 @@ def _limits(limits: SysInfo) -> dict[str, bool]:
     return {
         "MemoryLimit": limits.memory_limit,
         "SwapLimit": limits.swap_limit,
+        "KernelMemoryTCP": False,
         "CpuCfsPeriod": limits.cpu_cfs,
         "CpuCfsQuota": limits.cpu_cfs,
         "CPUShares": limits.cpu_shares,
