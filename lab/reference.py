@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import cgroups
+from lab.http import ping
 from lab.netns import Uplink
 from lab.shell import LabError, alive, end, processes_rooted_in, wait_until
 from lab.trees import Tree, ensure
@@ -49,9 +49,11 @@ class Reference:
         if release not in RELEASES:
             known = ", ".join(RELEASES)
             raise LabError(f"there is no reference engine {release}: choose one of {known}")
+        self.name = "docker"
         self.release = RELEASES[release]
         digits = release.replace(".", "")
         self.uplink = Uplink(f"{name}{digits}")
+        self.netns: Path | None = self.uplink.path
         self.run_directory = Path(f"/run/lading-reference/{name}-{release}")
         self.root = Path(f"/var/lib/lading-reference/{name}-{release}")
         self.socket = self.run_directory / "docker.sock"
@@ -74,14 +76,7 @@ class Reference:
 
     def answers(self) -> bool:
         """Whether the daemon answers `GET /_ping`."""
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(5)
-                connection.connect(str(self.socket))
-                connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-                return b" 200 " in connection.recv(64)
-        except OSError:
-            return False
+        return ping(self.socket)
 
     def up(self) -> None:
         """Bring the engine up, making its tree first if need be.
