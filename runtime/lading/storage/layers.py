@@ -1,77 +1,95 @@
-"""Layers as overlay2 directories: read-only ones by diff ID, read-write ones by container.
+"""Read-only layers as overlay2 directories, by diff ID; and, through `RwLayers`, the containers'.
 
-    ROOT/overlay2/<diff-id hex>/{diff/,link,layer.json,recipe}   a read-only layer
-    ROOT/overlay2/init/<key>/{diff/,link}                        what every container finds in place
-    ROOT/overlay2/<container id>/{diff/,work/,chain.json}        a container's read-write layer
-    ROOT/overlay2/l/<26 chars> -> ../<…>/diff                    short names for mount options
+    ROOT/overlay2/<diff-id hex>/{diff/,layer.json,recipe}     a read-only layer
+    ROOT/overlay2/init/<key>/diff/                            what every container finds in place
+    ROOT/overlay2/<container id>/{diff/,work/,chain.json}     a container's read-write layer
+    ROOT/overlay2/l/<26 chars> -> ../<…>/diff                 short names for mount options
+    ROOT/overlay2/.tmp-*                                      incomplete: the next start removes it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
-from lading.storage.digests import DiffId
+import msgspec
+
+from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.kernel.syscalls import libc
+from lading.storage import trees
+from lading.storage.archive.extract import LayerExtractor
+from lading.storage.archive.pipeline import Pipeline
+from lading.storage.archive.reader import TarReader
+from lading.storage.changes import Change, ChangeKind
+from lading.storage.digests import DiffId, Digest, hex_of
+from lading.storage.files import TEMPORARY, explaining, temporary_name, write_atomically
+from lading.storage.recipes import RecipeWriter, assemble
+from lading.storage.rwlayers import RwLayer, RwLayers, short_name
 from lading.storage.streams import Progress, Readable
+from lading.storage.views import Bind
+
+__all__ = ["Bind", "Change", "ChangeKind", "Layer", "LayerStore", "RwLayer", "Unpacked"]
+
+LINKS = "l"
+INIT = "init"
+VIEW = "view"
+_OURS = {LINKS, INIT, VIEW}
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A read-only layer in the store; `size` is the sum of its files' lengths, as Docker counts."""
+    """A read-only layer in the store.
+
+    `size` is the sum of its files' lengths, as Docker counts; `tar_size` is the length of its tar
+    stream; both in bytes.
+    """
 
     diff_id: DiffId
     size: int
     directory: Path
+    tar_size: int
 
 
 @dataclass(frozen=True, slots=True)
-class RwLayer:
-    """A container's read-write layer; `chain` lists the diff IDs under it, base first."""
+class Unpacked:
+    """A layer that was unpacked, and the digest and length of the (compressed) bytes it came in."""
 
-    container_id: str
-    chain: tuple[DiffId, ...]
-    directory: Path
-
-
-class ChangeKind(IntEnum):
-    """What happened to a path, numbered as `GET /containers/{id}/changes` does."""
-
-    MODIFIED = 0
-    ADDED = 1
-    DELETED = 2
+    layer: Layer
+    digest: Digest
+    raw_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of `docker diff`: an absolute path in the container and what happened to it."""
+class _Record(msgspec.Struct, rename="camel"):
+    """What `layer.json` tells of a layer."""
 
-    path: str
-    kind: ChangeKind
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """A mount to be seen in a stopped container's view: `source` on the host, `destination` inside."""
-
-    source: str
-    destination: str
-    read_only: bool = False
+    diff_id: str
+    size: int
+    tar_size: int
 
 
-class LayerStore:
+class LayerStore(RwLayers):
     """All layers under `root` (ROOT/overlay2); safe to call from several threads."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root)
+        self._known: dict[DiffId, Layer] = {}
+        self._lock = threading.Lock()
+        self._unsettled: set[DiffId] = set()
 
     def open(self) -> None:
         """Make the directories and remove what an earlier crash left half-made."""
-        raise NotImplementedError
-
-    # Read-only layers
+        with explaining(f"open the layer store {self.root}"):
+            for name in _OURS:
+                (self.root / name).mkdir(mode=0o711, parents=True, exist_ok=True)
+            self._sweep(self.root)
+            self._sweep(self.root / INIT)
+            for link in os.scandir(self.root / LINKS):
+                if not os.path.exists(link.path):
+                    os.unlink(link.path)
 
     def unpack(
         self, source: Readable, expected: DiffId | None = None, progress: Progress | None = None
@@ -79,81 +97,148 @@ class LayerStore:
         """Unpack a tar stream, compressed or not, into a layer; give back the one there if it exists.
 
         Raises InvalidParameter for a malformed or hostile archive and for a diff ID that is not
-        `expected`; nothing stays then.
+        `expected`; nothing stays then. A layer may be lost in a power failure until `settle`.
         """
-        raise NotImplementedError
+        if expected is not None and self.exists(expected):
+            return self.get(expected)
+        return self.unpack_stream(source, expected, progress).layer
+
+    def unpack_stream(
+        self,
+        source: Readable,
+        expected: DiffId | None = None,
+        progress: Progress | None = None,
+        *,
+        digest: Digest | None = None,
+    ) -> Unpacked:
+        """As `unpack`, but consume `source` in any case and tell the digest of its raw bytes.
+
+        With `digest`, InvalidParameter is raised when the raw bytes have another one.
+        """
+        temporary = self.root / temporary_name()
+        try:
+            with explaining("unpack a layer"):
+                temporary.mkdir(mode=0o711)
+                record, unpacked_digest, raw_size = _unpack(source, temporary, progress)
+            _verify("layer content", digest, unpacked_digest)
+            _verify("layer", expected, record.diff_id)
+            with explaining("unpack a layer"):
+                layer = self._adopt(temporary, record)
+        except BaseException:
+            self._discard(temporary)
+            raise
+        return Unpacked(layer, unpacked_digest, raw_size)
 
     def get(self, diff_id: DiffId) -> Layer:
         """Return a layer; NotFound when there is none."""
-        raise NotImplementedError
+        layer = self._known.get(diff_id)
+        if layer is not None:
+            return layer
+        directory = self.root / hex_of(diff_id)
+        try:
+            record = msgspec.json.decode((directory / "layer.json").read_bytes(), type=_Record)
+        except FileNotFoundError:
+            raise NotFound(f"layer {diff_id} does not exist") from None
+        except msgspec.DecodeError as error:
+            raise LadingError(f"layer {diff_id} is damaged: {error}") from None
+        layer = Layer(diff_id, record.size, directory, record.tar_size)
+        self._known[diff_id] = layer
+        return layer
 
     def exists(self, diff_id: DiffId) -> bool:
         """Tell whether the layer is in the store."""
-        raise NotImplementedError
+        return diff_id in self._known or (self.root / hex_of(diff_id) / "layer.json").exists()
 
     def walk(self) -> Iterator[Layer]:
         """Yield every read-only layer, in no order."""
-        raise NotImplementedError
+        for name in os.listdir(self.root):
+            if name not in _OURS and (self.root / name / "layer.json").exists():
+                with contextlib.suppress(NotFound):
+                    yield self.get("sha256:" + name)
 
     def delete(self, diff_id: DiffId) -> None:
         """Remove a read-only layer; the caller knows that nothing uses it."""
-        raise NotImplementedError
+        name = hex_of(diff_id)
+        with self._lock, explaining(f"remove layer {diff_id}"):
+            self._known.pop(diff_id, None)
+            self._unsettled.discard(diff_id)
+            doomed = self._retire(name)
+        (self.root / LINKS / short_name(name)).unlink(missing_ok=True)
+        if doomed is not None:
+            self._discard(doomed)
 
     def assemble(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the layer's tar stream, byte for byte as it came in; verified at its end."""
-        raise NotImplementedError
+        layer = self.get(diff_id)
+        return assemble(layer.directory / "recipe", layer.directory / "diff", diff_id)
 
-    # Containers
+    def settle(self) -> None:
+        """Make all unpacked layers durable; to be called before anything durable refers to them."""
+        with self._lock:
+            waiting = set(self._unsettled)
+        if not waiting:
+            return
+        descriptor = trees.open_root(self.root)
+        try:
+            if libc.syncfs(descriptor) != 0:
+                raise LadingError("cannot make layers durable: the file system reports an error")
+        finally:
+            os.close(descriptor)
+        with self._lock:
+            self._unsettled -= waiting
 
-    def create_rw(self, container_id: str, chain: Sequence[DiffId]) -> RwLayer:
-        """Make a container's read-write layer over `chain` (base first, empty for no image)."""
-        raise NotImplementedError
+    def layer_size(self, diff_id: DiffId) -> int:
+        """Return a read-only layer's size in bytes; NotFound when there is none."""
+        return self.get(diff_id).size
 
-    def rw(self, container_id: str) -> RwLayer:
-        """Return a container's read-write layer; NotFound when there is none."""
-        raise NotImplementedError
+    def _layer_path(self, diff_id: DiffId) -> Path:
+        return self.get(diff_id).directory / "diff"
 
-    def rw_layers(self) -> Iterator[RwLayer]:
-        """Yield every container's read-write layer."""
-        raise NotImplementedError
+    def _adopt(self, temporary: Path, record: _Record) -> Layer:
+        """Give a complete layer its name, unless another thread was quicker with the same one."""
+        name = hex_of(record.diff_id)
+        directory = self.root / name
+        write_atomically(temporary / "layer.json", msgspec.json.encode(record), durable=False)
+        with self._lock:
+            if directory.exists():
+                self._discard(temporary)
+            else:
+                self._link(name, name)
+                temporary.rename(directory)
+                self._unsettled.add(record.diff_id)
+        return self.get(record.diff_id)
 
-    def remove_rw(self, container_id: str) -> None:
-        """Remove a container's read-write layer whatever is in it; nothing happens without one."""
-        raise NotImplementedError
+    def _sweep(self, directory: Path) -> None:
+        for name in os.listdir(directory):
+            if name.startswith(TEMPORARY):
+                self._discard(directory / name)
 
-    def mount_options(self, rw: RwLayer) -> list[str]:
-        """Return the options of the overlay mount at "/" (type `overlay`, source `overlay`).
 
-        Paths in them are relative to the directory that `x-lading.chdir=` names.
-        """
-        raise NotImplementedError
+def _unpack(
+    source: Readable, temporary: Path, progress: Progress | None
+) -> tuple[_Record, Digest, int]:
+    """Fill a temporary layer directory from a stream, all of which is consumed."""
+    content = temporary / "diff"
+    content.mkdir()
+    root = trees.open_root(content)
+    try:
+        with (
+            RecipeWriter(temporary / "recipe") as recipe,
+            Pipeline(source, progress) as pipeline,
+            LayerExtractor(root) as extractor,
+        ):
+            reader = TarReader(pipeline.pull, recipe.add)
+            extractor.extract(reader)
+            reader.drain()
+            recipe.finish()
+            os.fchmod(root, 0o755)
+            record = _Record(pipeline.diff_id, extractor.size, pipeline.size)
+            return record, pipeline.raw_digest, pipeline.raw_size
+    finally:
+        os.close(root)
 
-    def size(self, rw: RwLayer) -> int:
-        """Return `SizeRw`: the bytes of the files that the container wrote."""
-        raise NotImplementedError
 
-    def root_size(self, rw: RwLayer) -> int:
-        """Return `SizeRootFs`: `size` and the sizes of the layers below."""
-        raise NotImplementedError
-
-    def changes(self, rw: RwLayer) -> list[Change]:
-        """Return what `docker diff` shows, sorted by path."""
-        raise NotImplementedError
-
-    def diff_tar(self, rw: RwLayer) -> Iterator[bytes]:
-        """Yield the read-write layer as a layer tar (with `.wh.` files), in a fixed order."""
-        raise NotImplementedError
-
-    def export(self, rw: RwLayer) -> Iterator[bytes]:
-        """Yield the container's whole merged file system as a tar, as `docker export` does."""
-        raise NotImplementedError
-
-    def view(
-        self, rw: RwLayer, *, writable: bool = False, binds: Sequence[Bind] = ()
-    ) -> AbstractContextManager[int]:
-        """Give a directory fd at the root of a *stopped* container's merged file system.
-
-        No mount appears in the host's mount namespace. For a running container open
-        `/proc/<pid>/root` instead.
-        """
-        raise NotImplementedError
+def _verify(what: str, expected: Digest | None, actual: Digest) -> None:
+    if expected is not None and expected != actual:
+        hex_of(expected)
+        raise InvalidParameter(f"{what} does not match its digest: expected {expected}, got {actual}")

@@ -1,0 +1,103 @@
+"""A stopped container's file system as the container would see it, without a mount on the host.
+
+A short-lived thread takes a mount namespace of its own, mounts there and opens the root. What keeps
+the mounts alive afterwards are two descriptors, the root's and the namespace's; when they are
+closed, the kernel takes the mounts down. Nothing ever shows in the host's mount table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.errors import LadingError
+from lading.kernel.mounts import MountFlag, Propagation, bind, mount, remount_bind, set_propagation
+from lading.kernel.namespaces import CloneFlag, unshare
+from lading.storage.trees import Tree
+
+_OPEN_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A mount to be seen in a stopped container's view: `source` on the host, `destination` inside."""
+
+    source: str
+    destination: str
+    read_only: bool = False
+
+
+@contextlib.contextmanager
+def overlay_view(
+    directory: Path, target: Path, options: str, *, read_only: bool, binds: Sequence[Bind] = ()
+) -> Iterator[int]:
+    """Mount an overlay with `options`, relative to `directory`, and give a descriptor of its root.
+
+    `target` is any existing directory; it is covered in the private namespace only.
+    """
+    opened: list[int] = []
+    failure: list[Exception] = []
+
+    def work() -> None:
+        try:
+            _mount(directory, target, options, read_only, binds)
+            opened.append(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            opened.append(os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+        except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="lading-view")
+    thread.start()
+    thread.join()
+    try:
+        if failure:
+            raise LadingError(f"cannot mount the container's file system: {failure[0]}") from failure[0]
+        yield opened[0]
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _mount(
+    directory: Path, target: Path, options: str, read_only: bool, binds: Sequence[Bind]
+) -> None:
+    unshare(CloneFlag.FS | CloneFlag.NEWNS)
+    set_propagation("/", Propagation.RPRIVATE)
+    os.chdir(directory)
+    mount("overlay", target, "overlay", MountFlag.RDONLY if read_only else 0, options)
+    root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for one in sorted(binds, key=lambda one: one.destination.count("/")):
+            _bind(root, one)
+    finally:
+        os.close(root)
+
+
+def _bind(root: int, one: Bind) -> None:
+    """Bind one source into the view; its destination is made when it is missing.
+
+    What an earlier bind put there is found, too: the walk below crosses mounts.
+    """
+    front, _, name = os.fsencode(os.path.normpath(one.destination)).strip(b"/").rpartition(b"/")
+    is_directory = stat.S_ISDIR(os.stat(one.source).st_mode)
+    with Tree(root, clamp=True) as tree:
+        if is_directory:
+            path = front + b"/" + name if front else name
+            descriptor = os.dup(tree.directory(path, create=True)[0])
+        else:
+            parent, _ = tree.directory(front, create=True)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755, dir_fd=parent))
+            descriptor = os.open(name, _OPEN_PATH, dir_fd=parent)
+    try:
+        place = f"/proc/self/fd/{descriptor}"
+        bind(one.source, place, recursive=True)
+        if one.read_only:
+            remount_bind(place, MountFlag.RDONLY)
+    finally:
+        os.close(descriptor)
