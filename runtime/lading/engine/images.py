@@ -246,9 +246,16 @@ def _matches_reference(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
+_WILD = {"*": "[^/]*", "?": "[^/]", "[": "["}
+"""What stands alone in a pattern; a bracket does so only by mistake, which `re` reports."""
+
+
 @functools.lru_cache(maxsize=64)
 def _glob(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of Go's path.Match, in which `*` and `?` do not match a slash."""
+    """Compile a pattern of Go's path.Match, in which `*` and `?` do not match a slash.
+
+    Raises InvalidParameter for an open bracket without its end.
+    """
     parts = []
     for found in re.finditer(r"\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]|(.)", pattern, re.DOTALL):
         escaped, negated, members, plain = found.groups()
@@ -257,7 +264,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
         elif members is not None:
             parts.append(f"[{negated}{members.replace('[', chr(92) + '[')}]")
         else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(plain) or re.escape(plain))
+            parts.append(_WILD.get(plain) or re.escape(plain))
     try:
         return re.compile("".join(parts), re.DOTALL)
     except re.error:
