@@ -1,0 +1,1 @@
+"""What a container engine must do, written once and engine-neutral."""

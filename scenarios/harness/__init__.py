@@ -1,0 +1,1 @@
+"""The harness that runs scenarios against an engine and records what they observe."""
