@@ -30,8 +30,9 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
 class Network(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A network; what Docker's inspect shows, besides `bridge`, its interface on the host.
 
-    `pools` are the subnets in use, `asked_pools` those the user gave (what inspect shows of them),
-    `created` is RFC 3339 with nanoseconds. Drivers: "bridge", "host", "null".
+    `pools` are the subnets in use, IPv4's first; `shown_pools` are what inspect shows: a user's
+    subnets as they were given, others with their gateway. `created` is RFC 3339 with nanoseconds.
+    Drivers: "bridge", "host", "null". `adopted` tells that the bridge was there before.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Network(msgspec.Struct, kw_only=True, omit_defaults=True):
     driver: str
     created: str
     pools: tuple[Pool, ...] = ()
-    asked_pools: tuple[Pool, ...] = ()
+    shown_pools: tuple[Pool, ...] = ()
     ipam_driver: str = "default"
     ipam_options: dict[str, str] | None = None
     enable_ipv4: bool = True
@@ -49,6 +50,7 @@ class Network(msgspec.Struct, kw_only=True, omit_defaults=True):
     options: dict[str, str] = {}
     labels: dict[str, str] = {}
     bridge: str = ""
+    adopted: bool = False
     mtu: int = 0
 
     @property
@@ -99,7 +101,9 @@ class EndpointRequest(msgspec.Struct, kw_only=True):
     """A container that is to be connected; its network namespace is that of process `pid`.
 
     With `pid` 0 the endpoint only gets its addresses and no interface. `dns_names` are what other
-    containers of a user-defined network find it by: its name, aliases and short id.
+    containers of a user-defined network find it by: its name, aliases and short id. Its interface
+    is called `interface_name`, or the first free of eth0, eth1 …; `sysctls` are for it, with
+    IFNAME where its name stands ("net.ipv4.conf.IFNAME.log_martians").
     """
 
     container_id: str
@@ -111,6 +115,7 @@ class EndpointRequest(msgspec.Struct, kw_only=True):
     gateway_priority: int = 0
     dns_names: tuple[str, ...] = ()
     ports: tuple[PortRequest, ...] = ()
+    interface_name: str = ""
     sysctls: dict[str, str] = {}
 
 

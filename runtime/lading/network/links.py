@@ -1,0 +1,202 @@
+"""Interfaces: bridges on the host, veth pairs into containers, addresses and routes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any, NamedTuple
+
+from lading.kernel.errors import Attempt, KernelError
+from lading.network import netlink
+from lading.network.netlink import Netlink, Request
+
+_UP = 1
+_LOOPBACK = 1  # the index of lo in every network namespace
+_NO_DUPLICATE_DETECTION = 0x2  # IFA_F_NODAD: usable at once
+_MAIN_TABLE, _BOOT, _UNIVERSE, _UNICAST = 254, 3, 0, 1
+
+Interface = IPv4Interface | IPv6Interface
+
+
+class Addresses(NamedTuple):
+    """What a container's interface gets: addresses with prefix, and gateways, "" for none."""
+
+    ipv4: str = ""
+    ipv4_gateway: str = ""
+    ipv6: str = ""
+    ipv6_gateway: str = ""
+
+
+def index_of(name: str) -> int:
+    """Give the index of an interface in the current namespace, 0 if there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def random_mac() -> str:
+    """Make a MAC address: locally administered, for one station."""
+    raw = bytearray(os.urandom(6))
+    raw[0] = raw[0] & 0xFC | 0x02
+    return raw.hex(":")
+
+
+def ensure_bridge(route: Netlink, name: str, addresses: list[str], mtu: int) -> int:
+    """Make the bridge *name* unless it is there, with *addresses*, up; give its index.
+
+    Its MAC address is set: otherwise it would change with the ports, and neighbours with it.
+    """
+    index = index_of(name)
+    if not index:
+        attributes: list[Any] = [
+            ("IFLA_IFNAME", name),
+            ("IFLA_ADDRESS", random_mac()),
+            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
+        ]
+        if mtu:
+            attributes.append(("IFLA_MTU", mtu))
+        make = netlink.link(netlink.NEWLINK, "make bridge", name, netlink.CREATE, {}, attributes)
+        route.do(make)
+        index = index_of(name)
+    have = set(route.addresses(index))
+    requests = [_add_address(index, ip_interface(text)) for text in addresses if text not in have]
+    up = netlink.link(
+        netlink.NEWLINK, "bring up", name, 0, {"index": index, "flags": _UP, "change": _UP}, []
+    )
+    route.do(*requests, up)
+    return index
+
+
+def delete(route: Netlink, name: str) -> bool:
+    """Remove an interface; False if there is none. The kernel takes some 20 ms for it."""
+    request = netlink.link(
+        netlink.DELLINK, "remove interface", name, 0, {}, [("IFLA_IFNAME", name)]
+    )
+    try:
+        route.do(request)
+    except KernelError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
+
+
+def make_veth(
+    route: Netlink, name: str, bridge: int, peer: str, namespace: int, mac: str, mtu: int
+) -> None:
+    """Make a veth pair in one step: *name* on the bridge and up, *peer* in the other namespace."""
+    sizes = [("IFLA_MTU", mtu)] if mtu else []
+    other = [
+        ("IFLA_IFNAME", peer),
+        ("IFLA_ADDRESS", mac),
+        ("IFLA_NET_NS_FD", namespace),
+        *sizes,
+    ]
+    data = {"attrs": [("VETH_INFO_PEER", {"attrs": other})]}
+    kind = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
+    attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge), *sizes, ("IFLA_LINKINFO", kind)]
+    fields = {"flags": _UP, "change": _UP}
+    route.do(
+        netlink.link(netlink.NEWLINK, "make veth pair", name, netlink.CREATE, fields, attributes)
+    )
+
+
+def configure(namespace: int, name: str, given: Addresses) -> None:
+    """Bring up `lo` and interface *name* in the namespace, with its addresses and gateways."""
+    with netlink.inside(namespace), Netlink() as route:
+        index = index_of(name)
+        if not given.ipv6:
+            _disable_ipv6(name)
+        requests = [_bring_up(_LOOPBACK, "lo"), _bring_up(index, name)]
+        requests += [
+            _add_address(index, ip_interface(text)) for text in (given.ipv4, given.ipv6) if text
+        ]
+        requests += _gateway_requests(index, given)
+        route.do(*requests)
+
+
+def set_gateways(namespace: int, name: str, given: Addresses) -> None:
+    """Make the gateways of *given* the default routes, through interface *name*."""
+    with netlink.inside(namespace), Netlink() as route:
+        requests = list(_gateway_requests(index_of(name), given))
+        if requests:
+            route.do(*requests)
+
+
+def bring_up_loopback(namespace: int) -> None:
+    """Bring up `lo` in the namespace."""
+    with netlink.inside(namespace), Netlink() as route:
+        route.do(_bring_up(_LOOPBACK, "lo"))
+
+
+def set_sysctl(key: str, value: str) -> None:
+    """Set a sysctl of the current network namespace ("net/ipv4/ip_forward")."""
+    path = f"/proc/sys/{key}"
+    with Attempt(f"write {value} to", path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+
+
+def get_sysctl(key: str) -> str:
+    """Read a sysctl of the current network namespace; "" if there is none."""
+    try:
+        with open(f"/proc/sys/{key}", encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _disable_ipv6(name: str) -> None:
+    """Keep the kernel from giving *name* an address of its own; it may lack IPv6 altogether."""
+    with suppress(KernelError):
+        set_sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+
+
+def _bring_up(index: int, name: str) -> Request:
+    fields = {"index": index, "flags": _UP, "change": _UP}
+    return netlink.link(netlink.NEWLINK, "bring up", name, 0, fields, [])
+
+
+def _add_address(index: int, interface: Interface) -> Request:
+    family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+    text = str(interface.ip)
+    fields: dict[str, int] = {
+        "family": family,
+        "prefixlen": interface.network.prefixlen,
+        "index": index,
+    }
+    attributes = [("IFA_ADDRESS", text), ("IFA_LOCAL", text)]
+    if interface.version == 4:
+        attributes.append(("IFA_BROADCAST", str(interface.network.broadcast_address)))
+    else:
+        fields["flags"] = _NO_DUPLICATE_DETECTION
+    return netlink.address("add address", str(interface), netlink.CREATE, fields, attributes)
+
+
+def _gateway_requests(index: int, given: Addresses) -> Iterator[Request]:
+    for family, gateway in (
+        (socket.AF_INET, given.ipv4_gateway),
+        (socket.AF_INET6, given.ipv6_gateway),
+    ):
+        if not gateway:
+            continue
+        fields = {
+            "family": family,
+            "table": _MAIN_TABLE,
+            "proto": _BOOT,
+            "scope": _UNIVERSE,
+            "type": _UNICAST,
+            "dst_len": 0,
+        }
+        attributes = [("RTA_GATEWAY", gateway), ("RTA_OIF", index)]
+        yield netlink.route(
+            netlink.NEWROUTE, "add default route via", gateway, netlink.REPLACE, fields, attributes
+        )
