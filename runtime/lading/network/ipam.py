@@ -95,7 +95,7 @@ def allocate(pool: Pool, used: Collection[str], wanted: str = "") -> str:
     if wanted:
         address = ip_address(wanted)
         if str(address) in unavailable or address in _ends(ip_network(pool.subnet)):
-            raise Forbidden(f"failed to set up container networking: {IN_USE}")
+            raise Forbidden(IN_USE)
         return str(address)
     for candidate in _candidates(pool, unavailable):
         return str(candidate)

@@ -30,6 +30,11 @@ from lading.network.proxy import Proxy
 from lading.network.publisher import Publisher
 from lading.network.registry import Registry
 
+NetworkList = list[Network]
+EndpointList = list[Endpoint]
+Texts = list[str]
+Subnets = list[Subnet]
+
 _NO_BRIDGE = "none"
 _IP_FORWARD = "net/ipv4/ip_forward"
 _IPV6_FORWARD = "net/ipv6/conf/all/forwarding"
@@ -60,7 +65,7 @@ class NetworkManager:
 
     # Life
 
-    def start(self, running: Mapping[str, int]) -> list[str]:
+    def start(self, running: Mapping[str, int]) -> Texts:
         """Take over what an earlier daemon left, and make the default network ready.
 
         *running* are the containers that still run (id → pid of their init): their endpoints and
@@ -103,7 +108,7 @@ class NetworkManager:
 
     # Networks
 
-    def networks(self) -> list[Network]:
+    def list(self) -> NetworkList:
         """Give all networks, by name."""
         with self._lock:
             return sorted(self._known.networks.values(), key=lambda network: network.name)
@@ -121,7 +126,7 @@ class NetworkManager:
         predefined), NotFound (driver), each in Docker's words.
         """
         with self._lock:
-            known = list(self._known.networks.values())
+            known = [*self._known.networks.values()]
             creation.check(request, known)
             pools = [*(self._options.address_pools or ipam.DEFAULT_POOLS), self._ipv6_pool]
             network = creation.build(request, known, pools, self._routed(), self._options.mtu)
@@ -153,23 +158,23 @@ class NetworkManager:
             self._rebuild()
             return network
 
-    def prune(self, keep: Collection[str] = ()) -> list[str]:
+    def prune(self, keep: Collection[str] = ()) -> Texts:
         """Remove users' networks that have no endpoint and no id in *keep*; gives their names."""
         with self._lock:
             used = {endpoint.network_id for endpoint in self._known.endpoints.values()} | set(keep)
-            unused = [n for n in self.networks() if not n.predefined and n.id not in used]
+            unused = [n for n in self.list() if not n.predefined and n.id not in used]
             for network in unused:
                 self._forget(network)
             if unused:
                 self._rebuild()
             return [network.name for network in unused]
 
-    def endpoints(self, network_id: str) -> list[Endpoint]:
+    def endpoints(self, network_id: str) -> EndpointList:
         """Give the endpoints in a network."""
         with self._lock:
             return self._known.inside(network_id)
 
-    def endpoints_of(self, container_id: str) -> list[Endpoint]:
+    def endpoints_of(self, container_id: str) -> EndpointList:
         """Give a container's endpoints, by network name."""
         with self._lock:
             return self._known.of_container(container_id)
@@ -323,14 +328,14 @@ class NetworkManager:
             if network.enable_ipv6 and links.get_sysctl(_IPV6_FORWARD) == "0":
                 links.set_sysctl(_IPV6_FORWARD, "1")
 
-    def _addresses(self, interface: str) -> list[str]:
+    def _addresses(self, interface: str) -> Texts:
         index = links.index_of(interface)
         return self._netlink.addresses(index) if index else []
 
-    def _routed(self, own: Network | None = None) -> list[Subnet]:
+    def _routed(self, own: Network | None = None) -> Subnets:
         """Give the destinations of the host's routes, but those through *own*'s bridge."""
         skipped = links.index_of(own.bridge) if own is not None and own.bridge else 0
-        found: list[Subnet] = []
+        found: Subnets = []
         for family in (AF_INET, AF_INET6):
             for destination, index in self._netlink.routes(family):
                 if index != skipped:

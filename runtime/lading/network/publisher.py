@@ -53,8 +53,7 @@ class Publisher:
         except LadingError as error:
             where = f"on endpoint {endpoint.container_name} ({endpoint.id})"
             raise LadingError(
-                "failed to set up container networking: driver failed programming external "
-                f"connectivity {where}: {error.message}"
+                f"driver failed programming external connectivity {where}: {error.message}"
             ) from error
         self._held[endpoint.id] = held
         return tuple(held)
