@@ -1,6 +1,6 @@
 """Real Docker, the reference: out of a Debian tree, beside whatever this machine has.
 
-The daemon runs chrooted in its tree, in a mount and a network namespace of its own; its
+The daemon has its tree as its root, in a mount and a network namespace of its own; its
 socket, state and the directories that tests bind are at the same paths inside and outside.
 """
 
@@ -21,7 +21,16 @@ from lab.netns import Uplink
 from lab.shell import LabError, alive, end, processes_rooted_in, wait_until
 from lab.trees import Tree, ensure
 
-_PACKAGES = ("docker.io", "iptables", "nftables", "ca-certificates", "iproute2", "kmod", "procps")
+_PACKAGES = (
+    "docker.io",
+    "iptables",
+    "nftables",
+    "ca-certificates",
+    "iproute2",
+    "kmod",
+    "mount",
+    "procps",
+)
 _SHARED = ("/tmp", "/var/tmp")
 NEWEST = "28.5"
 
@@ -156,7 +165,12 @@ class Reference:
             f"mount --rbind /sys {tree}/sys",
             f"mount --rbind /dev {tree}/dev",
             *(f"mount --rbind {path} {tree}{path}" for path in binds),
-            f'exec chroot {tree} "$@"',
+            # A chroot would not do: runc's pivot_root wants the namespace's own root.
+            f"cd {tree}",
+            "mkdir -p old-root",
+            "pivot_root . old-root",
+            "umount --lazy /old-root",
+            'exec "$@"',
         ]
         return "\n".join(lines)
 

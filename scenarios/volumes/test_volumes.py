@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docker.types import Mount
+
 from scenarios.conftest import Observe
 from scenarios.harness.subject import Subject
 
+_ANONYMOUS = Mount(type="volume", target="/data", source=None)
 _MOUNT_KEYS = ("Type", "Destination", "Mode", "RW", "Propagation", "Driver")
 
 
@@ -49,7 +52,7 @@ def test_a_named_volume_outlives_its_container(engine: Subject, observe: Observe
 
 
 def test_an_anonymous_volume_goes_with_rm_v(engine: Subject, observe: Observe) -> None:
-    container = engine.sleeper(volumes=["/data"])
+    container = engine.sleeper(mounts=[_ANONYMOUS])
     (mount,) = engine.inspect(container)["Mounts"]
     assert len(mount["Name"]) == 64
     assert Path(mount["Source"]).is_dir()
@@ -65,8 +68,7 @@ def test_a_new_volume_takes_the_image_s_content(engine: Subject, observe: Observ
     )
     assert {"passwd", "group", "shadow"} <= set(output.split())
     empty = engine.run(
-        "ls", "/etc", mounts=[{"Type": "volume", "Source": "lading-test-no", "Target": "/etc",
-                              "VolumeOptions": {"NoCopy": True}}],
+        "ls", "/etc", mounts=[Mount("/etc", "lading-test-no", no_copy=True)],
     )  # fmt: skip
     assert "passwd" not in empty
     observe("content", output)
@@ -86,7 +88,7 @@ def test_a_tmpfs_is_memory_and_goes_away(engine: Subject, observe: Observe) -> N
 
 
 def test_volumes_are_taken_from_another_container(engine: Subject, observe: Observe) -> None:
-    first = engine.sleeper(volumes=["/data"])
+    first = engine.sleeper(mounts=[_ANONYMOUS])
     engine.exec(first, "sh", "-c", "echo shared > /data/file")
     assert engine.run("cat", "/data/file", volumes_from=[first.id]) == "shared"
     result = engine.cli(
