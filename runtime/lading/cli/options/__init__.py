@@ -1,0 +1,1 @@
+"""The options of `run` and `create`, and what they become in the API's container configuration."""
