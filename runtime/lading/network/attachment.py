@@ -87,6 +87,11 @@ class Attachments:
                 endpoint.mac_address,
                 network.mtu,
             )
+            isolated = not creation.boolean(network.options, creation.ICC, default=True)
+            if endpoint.ports or isolated:
+                links.set_port(
+                    route, endpoint.interface, hairpin=bool(endpoint.ports), isolated=isolated
+                )
             links.configure(namespace, endpoint.name, given)
             if request.sysctls:
                 with netlink.inside(namespace):

@@ -106,6 +106,20 @@ def make_veth(
     )
 
 
+def set_port(route: Netlink, name: str, *, hairpin: bool, isolated: bool) -> None:
+    """Set options of the bridge's port *name*.
+
+    *hairpin* lets a packet go back to the port that it came from: a container that reaches itself
+    by its published port needs it where the kernel shows bridged packets to the packet filter
+    (the module br_netfilter is loaded). *isolated* keeps packets from other isolated ports.
+    """
+    options = {"attrs": [("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", isolated)]}
+    kind = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", options)]}
+    attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", kind)]
+    what = "set the bridge's port options of"
+    route.do(netlink.link(netlink.NEWLINK, what, name, 0, {}, attributes))
+
+
 def configure(namespace: int, name: str, given: Addresses) -> None:
     """Bring up `lo` and interface *name* in the namespace, with its addresses and gateways."""
     with netlink.inside(namespace), Netlink() as route:
