@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import builtins
-    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from lading.engine import stats, top
+from lading.engine.attach import Attacher, Session
+from lading.engine.control import Control
+from lading.engine.create import Created, Creation
+from lading.engine.files import Files, Sizes
+from lading.engine.lifecycle import Lifecycle
+from lading.engine.listing import Listing
+from lading.engine.logs import read_log
+from lading.engine.model import (
+    AttachOptions,
+    Container,
+    ContainerConfig,
+    EndpointSettings,
+    HostConfig,
+    LogOptions,
+    NetworkingConfig,
+    Status,
+    UpdateConfig,
+)
+from lading.engine.networking import Networking
+from lading.engine.registry import Entry, Registry
+from lading.engine.removal import Removal
+from lading.engine.rename import rename
+from lading.engine.settings import Settings
+from lading.engine.specs import cgroups_path
+from lading.engine.top import Processes
+from lading.engine.update import Updates
+from lading.engine.waits import WaitResult, condition_of
+from lading.errors import Conflict
+from lading.storage.changes import Change
+from lading.storage.copying import PathStat
+from lading.storage.streams import Readable
 
-    from lading.engine.attach import Session
-    from lading.engine.model import (
-        AttachOptions,
-        Container,
-        ContainerConfig,
-        HostConfig,
-        LogOptions,
-        NetworkingConfig,
-        UpdateConfig,
-    )
-    from lading.storage.copying import PathStat
-    from lading.storage.layers import Change
-    from lading.storage.streams import Readable
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """The answer to a creation."""
-
-    id: str
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class WaitResult:
-    """How a container ended; `error` says why it could not be started or removed, else empty."""
-
-    status_code: int
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """The processes of a container as `ps` tells of them: column titles and rows."""
-
-    titles: list[str]
-    rows: list[list[str]]
+__all__ = ["Containers", "Created", "Processes", "Pruned", "Sizes", "WaitResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +51,22 @@ class Pruned:
     space: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Bytes of a container's own layer, and of it with all image layers below."""
-
-    rw: int
-    root: int
-
-
+@dataclass(slots=True)
 class Containers:
     """The containers of an engine."""
+
+    settings: Settings
+    registry: Registry
+    creation: Creation
+    lifecycle: Lifecycle
+    control: Control
+    removal: Removal
+    updates: Updates
+    attacher: Attacher
+    files: Files
+    networking: Networking
+    ancestors: Callable[[str], set[str]]
+    """Gives the ids of an image and of all that were made from it."""
 
     async def create(
         self,
@@ -76,8 +77,16 @@ class Containers:
         *,
         platform: str = "",
     ) -> Created:
-        """Make a container; raises InvalidParameter, NotFound (image) or Conflict (name)."""
-        raise NotImplementedError
+        """Make a container of `config`, which becomes its own.
+
+        Raises InvalidParameter, NotFound (image, platform) or Conflict (name).
+        """
+        own = ContainerConfig(
+            **{name: getattr(config, name) for name in ContainerConfig.__struct_fields__}
+        )
+        return await self.creation.create(
+            name, own, host_config or HostConfig(), networking, platform=platform
+        )
 
     def get(self, ref: str) -> Container:
         """Find a container by id, name (with or without a slash) or unique id prefix.
@@ -85,7 +94,7 @@ class Containers:
         Raises NotFound, or InvalidParameter if a prefix is ambiguous. The object is the engine's
         own: do not change it.
         """
-        raise NotImplementedError
+        return self.registry.find(ref).record
 
     def list(
         self,
@@ -95,39 +104,40 @@ class Containers:
         filters: Mapping[str, Sequence[str]] | None = None,
     ) -> list[Container]:
         """Give what passes the filters, newest first; only running containers unless `all`."""
-        raise NotImplementedError
+        listing = Listing(self.registry, filters or {}, self.ancestors)
+        return listing.select(self.registry, everything=all, limit=limit)
 
     async def sizes(self, ref: str) -> Sizes:
         """Measure a container's file system."""
-        raise NotImplementedError
+        return await self.files.sizes(self.get(ref))
 
     def graph_driver(self, container: Container) -> dict[str, str]:
         """Give LowerDir, UpperDir, WorkDir and MergedDir, as inspect shows them."""
-        raise NotImplementedError
+        return self.files.graph_driver(container)
 
     async def start(self, ref: str) -> None:
         """Start a container; raises NotModified if it runs, Conflict if it is paused or dead."""
-        raise NotImplementedError
+        await self.lifecycle.start(self.registry.find(ref))
 
     async def stop(self, ref: str, *, seconds: int | None = None, signal: str = "") -> None:
         """Stop a container: its stop signal, then SIGKILL after `seconds` (-1: never)."""
-        raise NotImplementedError
+        await self.control.stop(self.registry.find(ref), seconds, signal)
 
     async def restart(self, ref: str, *, seconds: int | None = None, signal: str = "") -> None:
         """Stop a container if it runs, and start it."""
-        raise NotImplementedError
+        await self.control.restart(self.registry.find(ref), seconds, signal)
 
     async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal, SIGKILL unless told otherwise."""
-        raise NotImplementedError
+        await self.control.kill(self.registry.find(ref), ref, signal)
 
     async def pause(self, ref: str) -> None:
         """Freeze all processes of a container."""
-        raise NotImplementedError
+        await self.control.pause(self.registry.find(ref))
 
     async def unpause(self, ref: str) -> None:
         """Let a frozen container go on."""
-        raise NotImplementedError
+        await self.control.unpause(self.registry.find(ref))
 
     def wait(self, ref: str, condition: str = "not-running") -> Awaitable[WaitResult]:
         """Register a wait *now*, and give what to await.
@@ -135,59 +145,73 @@ class Containers:
         `condition` is not-running, next-exit or removed. Raises NotFound or InvalidParameter at
         once, so that an answer's head may be sent before its body is known.
         """
-        raise NotImplementedError
+        wanted = condition_of(condition)
+        entry = self.registry.find(ref)
+        return entry.waits.add(wanted, entry.state)
 
     async def remove(
         self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False
     ) -> None:
-        """Remove a container, with its anonymous volumes if `volumes`."""
-        raise NotImplementedError
+        """Remove a container, with its anonymous volumes if `volumes`.
+
+        Raises Conflict if it runs and `force` is not given.
+        """
+        entry = self.registry.find(ref)
+        if link:
+            raise Conflict(f"container {ref} has no links: user-defined networks know names")
+        await self.removal.remove(entry, ref, self.control, force=force, volumes=volumes)
 
     async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
         """Remove all stopped containers that pass the filters `until` and `label`."""
-        raise NotImplementedError
+        ids, space = await self.removal.prune(filters or {}, self.control)
+        return Pruned(ids, space)
 
     async def rename(self, ref: str, name: str) -> None:
-        """Give a container another name."""
-        raise NotImplementedError
+        """Give a container another name; raises InvalidParameter or Conflict."""
+        await rename(self.registry.find(ref), name, self.registry, self.networking)
 
     async def update(self, ref: str, update: UpdateConfig) -> builtins.list[str]:
         """Change limits and the restart policy; returns warnings."""
-        raise NotImplementedError
+        return await self.updates.update(self.registry.find(ref), update)
 
     async def resize(self, ref: str, height: int, width: int) -> None:
         """Set the size of a container's terminal in characters."""
-        raise NotImplementedError
+        await self.control.resize(self.registry.find(ref), height, width)
 
     async def top(self, ref: str, ps_args: str = "") -> Processes:
         """List a container's processes as `ps` with these arguments does (default `-ef`)."""
-        raise NotImplementedError
+        entry = self.registry.find(ref)
+        _check_not_restarting(entry)
+        pids = await entry.running_shim().pids()
+        return top.processes(pids, ps_args)
 
     async def attach(self, ref: str, options: AttachOptions) -> Session:
         """Join a container's streams; see `lading.engine.attach.Session`."""
-        raise NotImplementedError
+        return await self.attacher.attach(self.registry.find(ref), options)
 
     async def logs(self, ref: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Give the log: frames of the multiplexed stream, or plain bytes for a terminal."""
-        raise NotImplementedError
+        return read_log(self.registry.find(ref), options)
 
     async def stats(
         self, ref: str, *, stream: bool = True, one_shot: bool = False
     ) -> AsyncIterator[dict[str, Any]]:
         """Give samples of what a container uses, one a second (API definition StatsResponse)."""
-        raise NotImplementedError
+        entry = self.registry.find(ref)
+        path = cgroups_path(entry.record, self.settings)
+        return stats.samples(entry, path, stream=stream, one_shot=one_shot)
 
     async def changes(self, ref: str) -> builtins.list[Change]:
         """Tell which paths differ from the image."""
-        raise NotImplementedError
+        return await self.files.changes(self.get(ref))
 
     async def stat_path(self, ref: str, path: str) -> PathStat:
         """Describe a path in a container."""
-        raise NotImplementedError
+        return await self.files.stat_path(self.get(ref), path)
 
     async def get_archive(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
         """Give a tar of a path in a container."""
-        raise NotImplementedError
+        return await self.files.get_archive(self.get(ref), path)
 
     async def put_archive(
         self,
@@ -199,8 +223,31 @@ class Containers:
         copy_uid_gid: bool = False,
     ) -> None:
         """Extract a tar into a directory of a container; `source` is read from a thread."""
-        raise NotImplementedError
+        await self.files.put_archive(
+            self.get(ref),
+            path,
+            source,
+            no_overwrite_dir_non_dir=no_overwrite_dir_non_dir,
+            copy_uid_gid=copy_uid_gid,
+        )
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
         """Give a container's whole file system as a tar."""
-        raise NotImplementedError
+        return self.files.export(self.get(ref))
+
+    async def connect_network(self, ref: str, network: str, settings: EndpointSettings) -> None:
+        """Connect a container to a network, at once if it runs, or else when it starts."""
+        entry = self.registry.find(ref)
+        async with entry.lock:
+            self.networking.connect_later(entry.record, network, settings)
+
+    async def disconnect_network(self, ref: str, network: str, *, force: bool = False) -> None:
+        """Take a container out of a network; raises Forbidden if it is not in it."""
+        entry = self.registry.find(ref)
+        async with entry.lock:
+            self.networking.leave(entry.record, network, force=force)
+
+
+def _check_not_restarting(entry: Entry) -> None:
+    if entry.state.status is Status.RESTARTING:
+        raise Conflict(f"Container {entry.id} is restarting, wait until the container is running")

@@ -10,9 +10,6 @@ from lading.errors import InvalidParameter
 if TYPE_CHECKING:
     from lading.image.model import Config as ImageConfig
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
 def merge(config: ContainerConfig, image: ImageConfig | None) -> ContainerConfig:
     """Complete `config` in place from its image's, as Docker does, and give it back.
 

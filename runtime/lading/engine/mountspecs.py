@@ -19,7 +19,7 @@ from lading.engine.model import (
     MountDetail,
     MountPoint,
 )
-from lading.errors import InvalidParameter
+from lading.errors import InvalidParameter, LadingError
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -44,22 +44,36 @@ class WantedMount:
 
 
 def parse_bind(spec: str) -> WantedMount:
-    """Read an element of `Binds`: `source:destination[:options]`.
+    """Read an element of `Binds`: `source:destination[:options]`, or `destination` alone.
 
-    Raises InvalidParameter `invalid volume specification: 'x'`.
+    Raises LadingError `invalid volume specification: 'x'` (status 500, as Docker's), and
+    InvalidParameter for a bad volume name.
     """
     parts = spec.split(":")
-    if not 1 < len(parts) <= 3 or not parts[0] or not parts[1]:
-        raise InvalidParameter(f"invalid volume specification: '{spec}'")
-    source, target, mode = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
+    if len(parts) > 3 or not all(parts[:2]):
+        raise LadingError(f"invalid volume specification: '{spec}'")
+    mode = parts[2] if len(parts) == 3 else ""
+    words = _mode_words(mode)
+    source = parts[0] if len(parts) > 1 else ""
+    kind = "bind" if source.startswith("/") else "volume"
     try:
-        if source.startswith("/"):
-            return _bind_of(os.path.normpath(source), _destination(target), mode)
-        return _volume_of(source, _destination(target), mode)
+        destination = _destination(parts[min(len(parts), 2) - 1])
+        _refuse_foreign_words(kind, words)
     except InvalidParameter as error:
-        if error.message.startswith("invalid mode"):
-            raise
-        raise InvalidParameter(f"invalid volume specification: '{spec}': {error}") from None
+        raise LadingError(
+            f"invalid volume specification: '{spec}': invalid mount config for type "
+            f'"{kind}": {error}'
+        ) from None
+    if kind == "bind":
+        return _bind_of(os.path.normpath(source), destination, mode, words)
+    return _volume_of(source, destination, mode, words)
+
+
+def _refuse_foreign_words(kind: str, words: list[str]) -> None:
+    if kind == "bind" and "nocopy" in words:
+        raise InvalidParameter("field VolumeOptions must not be specified")
+    if kind == "volume" and any(word in PROPAGATIONS for word in words):
+        raise InvalidParameter("field BindOptions must not be specified")
 
 
 def _destination(target: str) -> str:
@@ -71,8 +85,7 @@ def _destination(target: str) -> str:
     return clean
 
 
-def _bind_of(source: str, destination: str, mode: str) -> WantedMount:
-    words = _mode_words(mode)
+def _bind_of(source: str, destination: str, mode: str, words: list[str]) -> WantedMount:
     propagation = next((word for word in words if word in PROPAGATIONS), "rprivate")
     point = MountPoint(
         type="bind",
@@ -85,11 +98,9 @@ def _bind_of(source: str, destination: str, mode: str) -> WantedMount:
     return WantedMount(point, MountDetail(create_source=True), copy=False)
 
 
-def _volume_of(name: str, destination: str, mode: str) -> WantedMount:
-    words = _mode_words(mode)
-    if any(word in PROPAGATIONS for word in words):
-        raise InvalidParameter(f"invalid mode: {mode}")
-    check_volume_name(name)
+def _volume_of(name: str, destination: str, mode: str, words: list[str]) -> WantedMount:
+    if name:
+        check_volume_name(name)
     point = MountPoint(
         type="volume",
         name=name,
@@ -97,11 +108,11 @@ def _volume_of(name: str, destination: str, mode: str) -> WantedMount:
         mode=mode or "z",
         rw="ro" not in words,
     )
-    return WantedMount(point, copy="nocopy" not in words)
+    return WantedMount(point, MountDetail(anonymous=not name), copy="nocopy" not in words)
 
 
 def _mode_words(mode: str) -> list[str]:
-    """Split the options of a bind: at most one of each kind; raises InvalidParameter."""
+    """Split the options of a bind, at most one of each kind; raises LadingError, as Docker."""
     words = mode.split(",") if mode else []
     kinds = []
     for word in words:
@@ -116,9 +127,9 @@ def _mode_words(mode: str) -> list[str]:
         elif word in ("consistent", "cached", "delegated"):
             kinds.append("consistency")
         else:
-            raise InvalidParameter(f"invalid mode: {mode}")
+            raise LadingError(f"invalid mode: {mode}")
     if len(set(kinds)) != len(kinds):
-        raise InvalidParameter(f"invalid mode: {mode}")
+        raise LadingError(f"invalid mode: {mode}")
     return words
 
 
@@ -126,7 +137,8 @@ def check_volume_name(name: str) -> None:
     """Check the name of a volume; raises InvalidParameter in Docker's words."""
     if len(name) == 1:
         raise InvalidParameter(
-            "volume name is too short, names should be at least two alphanumeric characters"
+            f"create {name}: volume name is too short, names should be at least two "
+            "alphanumeric characters"
         )
     if VOLUME_NAME.fullmatch(name) is None:
         raise InvalidParameter(
@@ -141,6 +153,9 @@ def parse_mount(mount: Mount) -> WantedMount:
 
     Raises InvalidParameter `invalid mount config for type "x": …`.
     """
+    _refuse_foreign_options(mount)
+    if mount.type == "volume" and mount.source:
+        check_volume_name(mount.source)
     try:
         return _parsed_mount(mount)
     except InvalidParameter as error:
@@ -154,7 +169,6 @@ def _parsed_mount(mount: Mount) -> WantedMount:
         raise InvalidParameter(_unknown_type(mount.type))
     if not mount.target:
         raise InvalidParameter("field Target must not be empty")
-    _refuse_foreign_options(mount)
     return maker(mount, _destination(mount.target))
 
 
@@ -172,7 +186,7 @@ def _refuse_foreign_options(mount: Mount) -> None:
         (mount.tmpfs_options, "tmpfs", "TmpfsOptions"),
     ):
         if options is not None and mount.type != kind:
-            raise InvalidParameter(f"field {name} must not be specified")
+            raise InvalidParameter(f'{name} must not be specified on mount type "{mount.type}"')
 
 
 def _bind_mount(mount: Mount, destination: str) -> WantedMount:
@@ -186,8 +200,6 @@ def _bind_mount(mount: Mount, destination: str) -> WantedMount:
     source = os.path.normpath(mount.source)
     if not options.create_mountpoint and not os.path.lexists(source):
         raise InvalidParameter(f"bind source path does not exist: {source}")
-    if options.read_only_force_recursive and not mount.read_only:
-        raise InvalidParameter("mount source must be read-only if ReadOnlyForceRecursive is set")
     point = MountPoint(
         type="bind",
         source=source,
@@ -206,8 +218,6 @@ def _bind_mount(mount: Mount, destination: str) -> WantedMount:
 
 def _volume_mount(mount: Mount, destination: str) -> WantedMount:
     options = mount.volume_options
-    if mount.source:
-        check_volume_name(mount.source)
     subpath = options.subpath if options else ""
     if subpath:
         if not mount.source:
@@ -245,7 +255,9 @@ def _tmpfs_mount(mount: Mount, destination: str) -> WantedMount:
         words += [f"size={options.size_bytes}"] if options.size_bytes else []
         words += [f"mode={options.mode:o}"] if options.mode else []
         for option in options.options or ():
-            words = merge_tmpfs_option(words, "=".join(option))
+            if option not in (["exec"], ["noexec"]):
+                raise InvalidParameter(f"invalid option: {option[0] if option else ''}")
+            words = merge_tmpfs_option(words, option[0])
     return WantedMount(point, MountDetail(options=words), copy=False)
 
 
@@ -272,14 +284,14 @@ _VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mp
 def merge_tmpfs_option(words: list[str], word: str) -> list[str]:
     """Add a tmpfs option, which takes the place of its opposite or of its earlier value.
 
-    Raises InvalidParameter for an option that tmpfs does not have.
+    Raises LadingError for an option that tmpfs does not have (status 500, as Docker's).
     """
     key, equals, _ = word.partition("=")
     if (equals and key in _VALUES) or (not equals and key in _FLAGS):
         opposite = _FLAGS.get(key, "")
         kept = [each for each in words if each.partition("=")[0] not in (key, opposite)]
         return [*kept, word]
-    raise InvalidParameter(f'invalid tmpfs option "{word}"')
+    raise LadingError(f'invalid tmpfs option "{word}"')
 
 
 def tmpfs_words(options: str) -> list[str]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lading.errors import InvalidParameter
+from lading.network.model import Protocol
 
 if TYPE_CHECKING:
     from lading.engine.model import PortMap
 
-PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
+_PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,19 +19,19 @@ class Port:
     """A container's port, `number` 1 to 65535."""
 
     number: int
-    protocol: str
+    protocol: Protocol
 
     def __str__(self) -> str:
         return f"{self.number}/{self.protocol}"
 
 
 def parse_port(text: str) -> Port:
-    """Read `80/tcp` or `80`; raises InvalidParameter `invalid port specification: "x"`."""
+    """Read `80/tcp` or `80`; raises InvalidParameter `invalid port specification: "80"`."""
     number, slash, protocol = text.partition("/")
-    protocol = protocol.lower() if slash else "tcp"
-    if not (number.isdecimal() and 0 < int(number) <= 65535 and protocol in PROTOCOLS):
-        raise InvalidParameter(f'invalid port specification: "{text}"')
-    return Port(int(number), protocol)
+    known = _PROTOCOLS.get(protocol.lower() if slash else "tcp")
+    if known is None or not (number.isdecimal() and 0 < int(number) <= 65535):
+        raise InvalidParameter(f'invalid port specification: "{number}"')
+    return Port(int(number), known)
 
 
 def parse_host_ports(text: str) -> range:

@@ -6,25 +6,42 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lading.engine.restarts import RestartManager
+from lading.engine.waits import Waits
 from lading.errors import Conflict, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lading.engine.attach import WaitingClient
     from lading.engine.model import Container, State
-    from lading.engine.waits import Waits
+    from lading.shim.client import Shim
+    from lading.shim.protocol import ExitStatus
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
     """A container with what only this daemon's life knows of it.
 
-    `lock` is held by whoever changes its state.
+    `lock` is held by whoever changes its state. `shim` is there while it runs; `restarter` waits
+    for the moment of its restart, `probes` checks its health. `clients` attached before the start.
+    `found` is what a starting daemon found of it, until that is dealt with.
     """
 
     record: Container
-    waits: Waits
+    waits: Waits = field(default_factory=Waits)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    restarts: RestartManager = field(init=False)
+    shim: Shim | None = None
+    restarter: asyncio.Task[None] | None = None
+    probes: asyncio.Task[None] | None = None
+    clients: list[WaitingClient] = field(default_factory=list)
+    found: Shim | ExitStatus | None = None
+    restarted_by_hand: bool = False
+    removing: bool = False
+
+    def __post_init__(self) -> None:
+        self.restarts = RestartManager(self.record.host_config.restart_policy)
 
     @property
     def id(self) -> str:
@@ -35,6 +52,17 @@ class Entry:
     def state(self) -> State:
         """The container's state."""
         return self.record.state
+
+    def running_shim(self) -> Shim:
+        """Give the shim; raises Conflict `container x is not running` without one."""
+        if self.shim is None or not self.state.running:
+            raise not_running(self)
+        return self.shim
+
+
+def not_running(entry: Entry) -> Conflict:
+    """Make the error of an operation that needs a running container."""
+    return Conflict(f"container {entry.id} is not running")
 
 
 class Registry:

@@ -28,6 +28,8 @@ def parse_signal(text: str) -> int:
     """
     bare = text.strip().upper()
     number = int(bare) if bare.isdecimal() else _NUMBERS.get(bare.removeprefix("SIG"), 0)
-    if not 0 < number <= _HIGHEST:
+    if number <= 0:
         raise InvalidParameter(f"invalid signal: {text}")
+    if number > _HIGHEST:
+        raise InvalidParameter(f"the linux daemon does not support signal {number}")
     return number

@@ -47,6 +47,11 @@ class ContainerStore:
         """Replace a container's record; it is on disk when this returns."""
         write_atomically(self.home(record.id) / _RECORD, msgspec.json.encode(record))
 
+    def restore(self, record: Container) -> None:
+        """Write a record whose directory may be gone: its container could not be removed."""
+        self.home(record.id).mkdir(mode=0o710, exist_ok=True)
+        self.save(record)
+
     def delete(self, container_id: str) -> None:
         """Remove a container's directory; the record goes first, so that nothing half is found."""
         home = self.home(container_id)

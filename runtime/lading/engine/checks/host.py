@@ -37,7 +37,6 @@ def check_host_config(host: HostConfig, config: ContainerConfig | None) -> list[
     if config is not None:
         check_network_mode(host, config)
     _check_namespace_modes(host)
-    _check_sysctls(host)
     if host.network_mode == modes.HOST and host.port_bindings:
         return ["Published ports are discarded when using host network mode"]
     return []
@@ -118,12 +117,19 @@ def _check_scalars(host: HostConfig) -> None:
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if host.isolation not in ("", "default"):
-        raise InvalidParameter(f"invalid isolation '{host.isolation}' on linux")
+        raise InvalidParameter(
+            f"invalid isolation ({host.isolation}): linux only supports 'default'"
+        )
     if host.runtime not in RUNTIMES:
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
+    if "" in (host.annotations or {}):
+        raise InvalidParameter(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+        )
     if host.log_config.type not in LOG_DRIVERS:
         raise InvalidParameter(
-            f"logger: no log driver named '{host.log_config.type}' is registered"
+            f"error looking up logging plugin {host.log_config.type}: "
+            f'plugin "{host.log_config.type}" not found'
         )
 
 
@@ -132,7 +138,7 @@ def check_network_mode(host: HostConfig, config: ContainerConfig) -> None:
     mode = host.network_mode
     joins = modes.container_of(mode) is not None
     if joins and not modes.container_of(mode):
-        raise InvalidParameter("Invalid network mode: invalid container format container:<name|id>")
+        raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
     if mode == modes.HOST and host.links:
         raise InvalidParameter(
             f"conflicting options: host type networking can't be used with links. {_UNDEFINED}"
@@ -164,15 +170,8 @@ def _check_namespace_modes(host: HostConfig) -> None:
         (host.pid_mode, ("", modes.HOST), "PID"),
         (host.ipc_mode, ("", modes.NONE, modes.HOST, modes.PRIVATE, modes.SHAREABLE), "IPC"),
         (host.uts_mode, ("", modes.HOST), "UTS"),
-        (host.userns_mode, ("", modes.HOST), "user"),
         (host.cgroupns_mode, ("", modes.HOST, modes.PRIVATE), "cgroup namespace"),
     ):
         joins = what in ("PID", "IPC") and modes.container_of(value)
         if value not in allowed and not joins:
             raise InvalidParameter(f"invalid {what} mode: {value}")
-
-
-def _check_sysctls(host: HostConfig) -> None:
-    for name in host.sysctls or {}:
-        if host.network_mode == modes.HOST and name.startswith("net."):
-            raise InvalidParameter(f"sysctl {name} not allowed in host network namespace")

@@ -151,11 +151,13 @@ class _Check:
             limits.cpuset_cpus = limits.cpuset_mems = ""
         for asked, available, what, things in (
             (limits.cpuset_cpus, host.cpuset_cpus, "cpus", "CPUs"),
-            (limits.cpuset_mems, host.cpuset_mems, "mems", "Memory nodes"),
+            (limits.cpuset_mems, host.cpuset_mems, "mems", "memory nodes"),
         ):
             wanted = parse_set(asked)
             if wanted is None:
-                raise InvalidParameter(f"Invalid value {asked} for cpuset {what}")
+                raise InvalidParameter(
+                    f"Invalid value {asked} for cpuset {what}: invalid format: {asked}"
+                )
             if not wanted <= (parse_set(available) or set()):
                 raise InvalidParameter(
                     f"Requested {things} are not available - requested {asked}, "

@@ -150,6 +150,7 @@ class Container(Wire):
     """A container as the engine keeps it, in memory and in ROOT/containers/<id>/container.json.
 
     `name` has no leading slash; `image_id` is `sha256:…`; `created` is RFC 3339 with nanoseconds.
+    `wished_macs` are the MAC addresses that the user chose, by network name.
     """
 
     id: str
@@ -163,6 +164,7 @@ class Container(Wire):
     state: State = field(default_factory=State)
     network_settings: NetworkSettings = field(default_factory=NetworkSettings)
     mounts: list[MountRecord] = field(default_factory=list)
+    wished_macs: dict[str, str] = field(default_factory=dict)
     restart_count: int = 0
     has_been_started: bool = False
     manually_stopped: bool = False

@@ -52,10 +52,12 @@ class EndpointSettings(Wire):
     global_ipv6_prefix_len: int = field(default=0, name="GlobalIPv6PrefixLen")
     dns_names: list[str] | None = field(default=None, name="DNSNames")
 
-    def clear_operational(self) -> None:
+    def clear_operational(self, wished_mac: str = "") -> None:
         """Forget what the network gave: the container does not run any more."""
         self.endpoint_id = self.gateway = self.ip_address = self.ipv6_gateway = ""
         self.global_ipv6_address = ""
+        self.mac_address = wished_mac
+        self.dns_names = None
         self.ip_prefix_len = self.global_ipv6_prefix_len = 0
 
 

@@ -1,0 +1,199 @@
+"""OCI bundles: RUN/containers/<id>, made for each start and gone after the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.engine import modes
+from lading.engine.accounts import AccountBook
+from lading.engine.logoptions import shim_log_config
+from lading.engine.model import Container, MountRecord
+from lading.engine.settings import Settings
+from lading.engine.specs import SpecInputs, build
+from lading.engine.specs.mounts import MountPlan
+from lading.engine.specs.security import parse_security_options
+from lading.engine.store import ContainerStore
+from lading.engine.users import Identity
+from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.kernel.errors import KernelError
+from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
+from lading.oci import spec as oci
+from lading.shim.protocol import SpawnRequest
+from lading.storage.layers import LayerStore
+from lading.storage.trees import Tree
+from lading.storage.volumes import VolumeStore
+
+INITS = ("/usr/bin/tini-static", "/usr/bin/tini", "/usr/libexec/docker/docker-init")
+"""Where an init for `--init` may be when the daemon was not told."""
+
+_SHM_FLAGS = MountFlag.NOSUID | MountFlag.NOEXEC | MountFlag.NODEV
+
+
+@dataclass(slots=True)
+class Bundles:
+    """Makes and removes bundles; `find` looks up another container."""
+
+    settings: Settings
+    store: ContainerStore
+    layers: LayerStore
+    volumes: VolumeStore
+    accounts: AccountBook
+    find: Callable[[str], Container]
+
+    def path(self, container_id: str) -> Path:
+        """Give a container's bundle directory."""
+        return self.settings.bundles / container_id
+
+    def make(self, record: Container) -> SpawnRequest:
+        """Write a container's bundle, with all that it refers to, and the shim's request.
+
+        Raises LadingError for what the configuration asks and the host does not have.
+        """
+        host, config = record.host_config, record.config
+        identity = self._identity(record)
+        bundle = self.path(record.id)
+        (bundle / "rootfs").mkdir(mode=0o711, parents=True, exist_ok=True)
+        log_path = self.store.home(record.id) / f"{record.id}-json.log"
+        record.log_path = "" if host.log_config.type == "none" else str(log_path)
+        overlay = self.layers.mount_options(self.layers.rw(record.id))
+        plan = MountPlan(
+            overlay=overlay,
+            sources=[self._source(mount) for mount in record.mounts],
+            shm=self._shared_memory(record),
+            init_path=self._init_path(record),
+            writable_cgroups=parse_security_options(host.security_opt).writable_cgroups,
+        )
+        spec = build(
+            record, self.settings, SpecInputs(identity, plan, lambda ref: self._pid_of(record, ref))
+        )
+        (bundle / "config.json").write_bytes(oci.encode(spec))
+        return SpawnRequest(
+            container_id=record.id,
+            bundle=str(bundle),
+            open_stdin=config.open_stdin,
+            stdin_once=config.stdin_once,
+            log=shim_log_config(record, log_path),
+        )
+
+    def _identity(self, record: Container) -> Identity:
+        """Look up who the first process runs as; an unknown user has status 500 here, in Docker."""
+        accounts = self.accounts.of_stopped(record.id)
+        try:
+            return accounts.resolve(record.config.user, record.host_config.group_add or ())
+        except InvalidParameter as error:
+            raise LadingError(error.message) from error
+
+    def remove(self, record: Container) -> None:
+        """Remove a container's bundle and let go of its volumes."""
+        bundle = self.path(record.id)
+        if record.host_config.ipc_mode == modes.SHAREABLE:
+            with contextlib.suppress(KernelError):
+                umount(bundle / "shm", UmountFlag.DETACH)
+        for mounted in record.mounts:
+            if mounted.point.type == "volume":
+                self.volumes.unmount(mounted.point.name)
+        shutil.rmtree(bundle, ignore_errors=True)
+
+    def _source(self, mounted: MountRecord) -> str:
+        """Give the host path of a mount, made or mounted if need be."""
+        point, detail = mounted.point, mounted.detail
+        if point.type == "volume":
+            base = self.volumes.mount(point.name)
+            return _below(base, detail.subpath) if detail.subpath else base
+        if point.type == "bind":
+            if detail.create_source:
+                _make_directory(point.source)
+            elif not os.path.exists(point.source):
+                raise InvalidParameter(
+                    f'invalid mount config for type "bind": bind source path does not exist: '
+                    f"{point.source}"
+                )
+        return point.source
+
+    def _init_path(self, record: Container) -> str:
+        """Find the init to bind in; empty if the container is to have none."""
+        wanted = record.host_config.init
+        if not (self.settings.init if wanted is None else wanted):
+            return ""
+        if modes.container_of(record.host_config.pid_mode) is not None:
+            return ""
+        candidates = (self.settings.init_path,) if self.settings.init_path else INITS
+        for path in candidates:
+            if os.access(path, os.X_OK):
+                return os.path.realpath(path)
+        raise LadingError(
+            "no init for --init was found: install tini, or name one with ladingd --init-path"
+        )
+
+    def _shared_memory(self, record: Container) -> str:
+        """Give the directory of a /dev/shm that containers share, mounting the donor's."""
+        host = record.host_config
+        donor = modes.container_of(host.ipc_mode)
+        if donor is not None:
+            return str(self.path(self._ipc_donor(donor).id) / "shm")
+        if host.ipc_mode == modes.HOST:
+            return "/dev/shm"
+        if host.ipc_mode != modes.SHAREABLE:
+            return ""
+        directory = self.path(record.id) / "shm"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        mount("shm", directory, "tmpfs", _SHM_FLAGS, f"mode=1777,size={host.shm_size}")
+        return str(directory)
+
+    def _ipc_donor(self, ref: str) -> Container:
+        donor = self.find(ref)
+        if not donor.running:
+            raise InvalidParameter(
+                f"failed to join IPC namespace: container {donor.id} is not running"
+            )
+        if donor.host_config.ipc_mode != modes.SHAREABLE:
+            raise InvalidParameter(
+                f"failed to join IPC namespace: container {donor.id}: non-shareable IPC (hint: use "
+                "IpcMode:shareable for the donor container)"
+            )
+        return donor
+
+    def _pid_of(self, record: Container, ref: str) -> int:
+        """Give the first process of a container whose namespace another one joins."""
+        donor = self.find(ref)
+        if donor.id == record.id:
+            raise InvalidParameter(f"container {donor.id} cannot join its own namespaces")
+        if not donor.state.pid:
+            raise InvalidParameter(
+                f"cannot join a namespace of container {donor.id}: it is not running"
+            )
+        return donor.state.pid
+
+
+def _make_directory(path: str) -> None:
+    """Make a bind's source on the host if it is not there, as Docker does for `-v`."""
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+    except FileExistsError:
+        # A file, a socket or a device is there, which can be bound as it is.
+        return
+    except OSError as error:
+        raise LadingError(
+            f"error while creating mount source path '{path}': mkdir {path}: "
+            f"{(error.strerror or '').lower()}"
+        ) from error
+
+
+def _below(base: str, subpath: str) -> str:
+    """Find a volume's subpath, which may not lead out of the volume; raises NotFound."""
+    full = os.path.join(base, subpath)
+    root = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Tree(root) as tree:
+            _, canonical = tree.directory(os.fsencode(os.path.normpath(subpath)))
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise NotFound(f"cannot access path {full}: lstat {full}: {reason}") from error
+    finally:
+        os.close(root)
+    return os.path.join(base, os.fsdecode(canonical))
