@@ -1,4 +1,4 @@
-"""Digests, the names of content: `sha256:` and 64 hexadecimal digits (OCI image-spec, descriptor.md)."""
+"""Digests, the names of content: `sha256:` and 64 hex digits (OCI image-spec, descriptor.md)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def sync_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def explaining(what: str) -> Iterator[None]:
-    """Turn a failed system call on our own files into one sentence: "cannot WHAT: no space left"."""
+    """Turn a failed system call on our own files into a sentence: "cannot WHAT: no space left"."""
     try:
         yield
     except OSError as error:

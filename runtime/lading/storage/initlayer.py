@@ -1,7 +1,7 @@
 """The layer between an image and a container: mount points and files that every container has.
 
-Docker makes one such layer (`<id>-init`) for each container. What is in it depends on the image only
-by a few attributes, so containers share it here, and `docker diff` does not show it either way.
+Docker makes one such layer (`<id>-init`) for each container. What is in it depends on the image by
+a few attributes only, so containers share it here; `docker diff` does not show it either way.
 """
 
 from __future__ import annotations

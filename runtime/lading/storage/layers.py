@@ -1,18 +1,17 @@
 """Read-only layers as overlay2 directories, by diff ID; and, through `RwLayers`, the containers'.
 
-    ROOT/overlay2/<diff-id hex>/{diff/,layer.json,recipe}     a read-only layer
-    ROOT/overlay2/init/<key>/diff/                            what every container finds in place
-    ROOT/overlay2/<container id>/{diff/,work/,chain.json}     a container's read-write layer
-    ROOT/overlay2/l/<26 chars> -> ../<…>/diff                 short names for mount options
-    ROOT/overlay2/.tmp-*                                      incomplete: the next start removes it
+ROOT/overlay2/<diff-id hex>/{diff/,layer.json,recipe}     a read-only layer
+ROOT/overlay2/init/<key>/diff/                            what every container finds in place
+ROOT/overlay2/<container id>/{diff/,work/,chain.json}     a container's read-write layer
+ROOT/overlay2/l/<26 chars> -> ../<…>/diff                 short names for mount options
+ROOT/overlay2/.tmp-*                                      incomplete: the next start removes it
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from lading.storage.rwlayers import RwLayer, RwLayers, short_name
 from lading.storage.streams import Progress, Readable
 from lading.storage.views import Bind
 
-__all__ = ["Bind", "Change", "ChangeKind", "Layer", "LayerStore", "RwLayer", "Unpacked"]
+__all__ = ["Bind", "Change", "ChangeKind", "Layer", "LayerStore", "Lease", "RwLayer"]
 
 LINKS = "l"
 INIT = "init"
@@ -63,6 +62,26 @@ class Unpacked:
     raw_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A layer that is no longer in the store, and where its files are until they are removed."""
+
+    layer: Layer
+    place: Path
+
+
+class Lease:
+    """Layers that are held against removal while something is made of them."""
+
+    def __init__(self, store: LayerStore) -> None:
+        self.held: set[DiffId] = set()
+        self._store = store
+
+    def hold(self, diff_id: DiffId) -> Layer:
+        """Keep a layer that is in the store; NotFound when it is not."""
+        return self._store.hold(self, diff_id)
+
+
 class _Record(msgspec.Struct, rename="camel"):
     """What `layer.json` tells of a layer."""
 
@@ -77,8 +96,8 @@ class LayerStore(RwLayers):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._known: dict[DiffId, Layer] = {}
-        self._lock = threading.Lock()
         self._unsettled: set[DiffId] = set()
+        self._leases: set[Lease] = set()
 
     def open(self) -> None:
         """Make the directories and remove what an earlier crash left half-made."""
@@ -90,11 +109,12 @@ class LayerStore(RwLayers):
             for link in os.scandir(self.root / LINKS):
                 if not os.path.exists(link.path):
                     os.unlink(link.path)
+            self._chains = {rw.container_id: rw.chain for rw in self.rw_layers()}
 
     def unpack(
         self, source: Readable, expected: DiffId | None = None, progress: Progress | None = None
     ) -> Layer:
-        """Unpack a tar stream, compressed or not, into a layer; give back the one there if it exists.
+        """Unpack a tar stream, compressed or not, into a layer, unless `expected` is there already.
 
         Raises InvalidParameter for a malformed or hostile archive and for a diff ID that is not
         `expected`; nothing stays then. A layer may be lost in a power failure until `settle`.
@@ -110,10 +130,12 @@ class LayerStore(RwLayers):
         progress: Progress | None = None,
         *,
         digest: Digest | None = None,
+        lease: Lease | None = None,
     ) -> Unpacked:
         """As `unpack`, but consume `source` in any case and tell the digest of its raw bytes.
 
-        With `digest`, InvalidParameter is raised when the raw bytes have another one.
+        With `digest`, InvalidParameter is raised when the raw bytes have another one. With `lease`,
+        the layer is held by it from its first moment.
         """
         temporary = self.root / temporary_name()
         try:
@@ -123,7 +145,7 @@ class LayerStore(RwLayers):
             _verify("layer content", digest, unpacked_digest)
             _verify("layer", expected, record.diff_id)
             with explaining("unpack a layer"):
-                layer = self._adopt(temporary, record)
+                layer = self._adopt(temporary, record, lease)
         except BaseException:
             self._discard(temporary)
             raise
@@ -156,16 +178,52 @@ class LayerStore(RwLayers):
                 with contextlib.suppress(NotFound):
                     yield self.get("sha256:" + name)
 
-    def delete(self, diff_id: DiffId) -> None:
-        """Remove a read-only layer; the caller knows that nothing uses it."""
-        name = hex_of(diff_id)
-        with self._lock, explaining(f"remove layer {diff_id}"):
-            self._known.pop(diff_id, None)
-            self._unsettled.discard(diff_id)
-            doomed = self._retire(name)
-        (self.root / LINKS / short_name(name)).unlink(missing_ok=True)
-        if doomed is not None:
-            self._discard(doomed)
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Hold layers that no image refers to yet, while one is being made."""
+        lease = Lease(self)
+        with self._lock:
+            self._leases.add(lease)
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._leases.discard(lease)
+
+    def hold(self, lease: Lease, diff_id: DiffId) -> Layer:
+        """Add a layer to a lease; NotFound when it is not in the store."""
+        with self._lock:
+            layer = self.get(diff_id)
+            lease.held.add(diff_id)
+            return layer
+
+    def retire_unused(self, candidates: Iterable[DiffId], keep: Container[DiffId]) -> list[Retired]:
+        """Take those layers out of the store that neither `keep`, a container nor a lease uses.
+
+        Quick: the files go with `discard`, or at the next start.
+        """
+        retired: list[Retired] = []
+        with self._lock, explaining("remove layers"):
+            used = {diff_id for chain in self._chains.values() for diff_id in chain}
+            used.update(*(lease.held for lease in self._leases))
+            for diff_id in set(candidates):
+                if diff_id in keep or diff_id in used or not self.exists(diff_id):
+                    continue
+                name = hex_of(diff_id)
+                layer = self.get(diff_id)
+                doomed = self._retire(name)
+                self._known.pop(diff_id, None)
+                self._unsettled.discard(diff_id)
+                (self.root / LINKS / short_name(name)).unlink(missing_ok=True)
+                if doomed is not None:
+                    retired.append(Retired(layer, doomed))
+        return retired
+
+    def discard(self, retired: Iterable[Retired]) -> None:
+        """Remove the files of layers that were taken out of the store."""
+        with explaining("remove layers"):
+            for one in retired:
+                self._discard(one.place)
 
     def assemble(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the layer's tar stream, byte for byte as it came in; verified at its end."""
@@ -194,12 +252,14 @@ class LayerStore(RwLayers):
     def _layer_path(self, diff_id: DiffId) -> Path:
         return self.get(diff_id).directory / "diff"
 
-    def _adopt(self, temporary: Path, record: _Record) -> Layer:
+    def _adopt(self, temporary: Path, record: _Record, lease: Lease | None) -> Layer:
         """Give a complete layer its name, unless another thread was quicker with the same one."""
         name = hex_of(record.diff_id)
         directory = self.root / name
         write_atomically(temporary / "layer.json", msgspec.json.encode(record), durable=False)
         with self._lock:
+            if lease is not None:
+                lease.held.add(record.diff_id)
             if directory.exists():
                 self._discard(temporary)
             else:
@@ -241,4 +301,6 @@ def _unpack(
 def _verify(what: str, expected: Digest | None, actual: Digest) -> None:
     if expected is not None and expected != actual:
         hex_of(expected)
-        raise InvalidParameter(f"{what} does not match its digest: expected {expected}, got {actual}")
+        raise InvalidParameter(
+            f"{what} does not match its digest: expected {expected}, got {actual}"
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import errno
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ _OPTIONS_MAX = 4000
 """Bytes of mount options that fit a page with what the mount step adds."""
 
 _FEATURES_OFF = "index=off,redirect_dir=off,metacopy=off"
-"""What would put into a layer things that a tar cannot tell; some kernels have them on by default."""
+"""These put into a layer what a tar cannot tell; some kernels have them on by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class RwLayers(ABC):
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock = threading.RLock()
+        self._chains: dict[str, tuple[DiffId, ...]] = {}
         self._init_keys: dict[tuple[DiffId, ...], str] = {}
 
     @abstractmethod
@@ -65,7 +67,18 @@ class RwLayers(ABC):
         """
         _check_id(container_id)
         layers = tuple(chain)
-        self._init_key(layers)
+        with self._lock:
+            if container_id in self._chains:
+                raise Conflict(f"container {container_id} has a layer already")
+            self._chains[container_id] = layers
+        try:
+            self._init_key(layers)
+            return self._make(container_id, layers)
+        except BaseException:
+            self._chains.pop(container_id, None)
+            raise
+
+    def _make(self, container_id: str, layers: tuple[DiffId, ...]) -> RwLayer:
         temporary = self.root / temporary_name()
         with explaining("create a container's layer"):
             try:
@@ -75,10 +88,8 @@ class RwLayers(ABC):
                 os.mkdir(temporary / "work", 0o700)
                 (temporary / "chain.json").write_bytes(msgspec.json.encode(layers))
                 temporary.rename(self.root / container_id)
-            except OSError as error:
+            except OSError:
                 self._discard(temporary)
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise Conflict(f"container {container_id} has a layer already") from None
                 raise
         return RwLayer(container_id, layers, self.root / container_id)
 
@@ -87,11 +98,15 @@ class RwLayers(ABC):
         _check_id(container_id)
         directory = self.root / container_id
         try:
-            chain = msgspec.json.decode((directory / "chain.json").read_bytes(), type=tuple[str, ...])
+            chain = msgspec.json.decode(
+                (directory / "chain.json").read_bytes(), type=tuple[str, ...]
+            )
         except FileNotFoundError:
             raise NotFound(f"container {container_id} has no layer") from None
         except msgspec.DecodeError as error:
-            raise LadingError(f"the layer of container {container_id} is damaged: {error}") from None
+            raise LadingError(
+                f"the layer of container {container_id} is damaged: {error}"
+            ) from None
         return RwLayer(container_id, chain, directory)
 
     def rw_layers(self) -> Iterator[RwLayer]:
@@ -106,6 +121,7 @@ class RwLayers(ABC):
         _check_id(container_id)
         with explaining(f"remove the layer of container {container_id}"):
             doomed = self._retire(container_id)
+            self._chains.pop(container_id, None)
             if doomed is not None:
                 self._discard(doomed)
 

@@ -248,7 +248,9 @@ def _empty(directory: int) -> list[bytes]:
     """Remove what can be removed at once from a directory; return the directories that remain."""
     remaining = []
     with os.scandir(directory) as listing:
-        entries = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
+        entries = [
+            (os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing
+        ]
     for name, is_directory in entries:
         if not is_directory:
             _unlink(name, directory)
@@ -294,7 +296,7 @@ class Node:
 
 
 def walk(root: int) -> Iterator[Node]:
-    """Yield all below `root`, each directory before what is in it, in the order of the bytes of names.
+    """Yield all below `root`, names in the order of their bytes, a directory before its content.
 
     The number of descriptors held does not grow with the depth. What vanishes meanwhile is passed
     over; a directory that a container swaps for a link is not followed out of the root.
@@ -324,7 +326,9 @@ def walk(root: int) -> Iterator[Node]:
 def _listing(directory: int) -> list[tuple[bytes, bool]]:
     """List a directory, last name first."""
     with os.scandir(directory) as listing:
-        found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing]
+        found = [
+            (os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listing
+        ]
     found.sort(reverse=True)
     return found
 

@@ -25,7 +25,7 @@ _OPEN_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A mount to be seen in a stopped container's view: `source` on the host, `destination` inside."""
+    """A mount to be seen in a view: `source` on the host, `destination` in the container."""
 
     source: str
     destination: str
@@ -56,7 +56,9 @@ def overlay_view(
     thread.join()
     try:
         if failure:
-            raise LadingError(f"cannot mount the container's file system: {failure[0]}") from failure[0]
+            raise LadingError(
+                f"cannot mount the container's file system: {failure[0]}"
+            ) from failure[0]
         yield opened[0]
     finally:
         for descriptor in opened:

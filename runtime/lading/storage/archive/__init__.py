@@ -8,6 +8,6 @@
     extract       entries to files below a directory descriptor
     pack          files below a directory descriptor to a tar stream
 
-Python's tarfile is not used: it takes longer to parse a layer than the kernel takes to write it, and
-its extraction works on path names, which a hostile archive can redirect.
+Python's tarfile is not used: it takes longer to parse a layer than the kernel takes to write it,
+and its extraction works on path names, which a hostile archive can redirect.
 """

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import zlib
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import IO, Protocol, TypeAlias, cast
 
 from lading.errors import InvalidParameter
 from lading.storage.streams import Readable
@@ -86,10 +85,10 @@ def open_plain(source: Readable) -> tuple[Compression, Pull]:
 def _zstd(source: Readable) -> Pull:
     import zstandard
 
-    # Long-distance windows of up to 128 MiB are what `zstd -19` writes; more is an attack on memory.
+    # `zstd -19 --long` writes windows of up to 128 MiB; more is an attack on memory.
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    counted = _Counted(source)
-    reader = decompressor.stream_reader(counted, read_across_frames=True, closefd=False)
+    file = cast("IO[bytes]", _Sized(source))
+    reader = decompressor.stream_reader(file, read_across_frames=True, closefd=False)
 
     def pull() -> bytes:
         try:
@@ -100,7 +99,7 @@ def _zstd(source: Readable) -> Pull:
     return pull
 
 
-class _Counted:
+class _Sized:
     """Adapts a Readable to zstandard, which may ask with size -1."""
 
     def __init__(self, source: Readable) -> None:
@@ -113,9 +112,12 @@ class _Counted:
 class _Decompressor(Protocol):
     """What bz2, lzma and isal have in common."""
 
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
@@ -138,21 +140,16 @@ class _Members:
         self._source = source
         self._kind = kind
         self._member = _decompressor(kind)
-        self._started = False
 
     def pull(self) -> bytes:
         """Return the next plain bytes, at most CHUNK; empty at the end."""
-        try:
-            while True:
-                data = self._step()
-                if data is not None:
-                    return data
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, self._isal_error()) as error:
-            raise InvalidParameter(
-                f"the {self._kind.value}-compressed archive is damaged: {error}"
-            ) from error
+        while True:
+            data = self._step()
+            if data is not None:
+                return data
 
     def _step(self) -> bytes | None:
+        """Return bytes, nothing at the end, or None when there is more to do."""
         member = self._member
         if member.eof:
             return self._next_member(member.unused_data)
@@ -160,15 +157,12 @@ class _Members:
         if member.needs_input:
             fed = self._source.read(CHUNK // 4)
             if not fed:
-                if not self._started:
-                    return b""
-                raise EOFError("it ends too early")
-        self._started = True
-        return member.decompress(fed, CHUNK) or None
+                raise self._damaged("it ends too early")
+        return self._decompress(fed) or None
 
     def _next_member(self, rest: bytes) -> bytes | None:
         """Go on with the member that follows; zeros after the last one are padding."""
-        rest = rest.lstrip(b"\0") if len(rest) < CHUNK else rest
+        rest = rest.lstrip(b"\0")
         if not rest:
             rest = self._source.read(CHUNK // 4)
             if not rest:
@@ -176,10 +170,16 @@ class _Members:
             if not rest.strip(b"\0"):
                 return None
         self._member = _decompressor(self._kind)
-        return self._member.decompress(rest, CHUNK) or None
+        return self._decompress(rest) or None
 
-    def _isal_error(self) -> type[Exception]:
-        from isal import igzip_lib
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return self._member.decompress(data, CHUNK)
+        except (MemoryError, AssertionError):
+            raise
+        except Exception as error:
+            # bz2, lzma and isal each have exceptions of their own for bad data.
+            raise self._damaged(str(error)) from error
 
-        error: type[Exception] = igzip_lib.error
-        return error
+    def _damaged(self, why: str) -> InvalidParameter:
+        return InvalidParameter(f"the {self._kind.value}-compressed archive is damaged: {why}")

@@ -15,6 +15,7 @@ WHITEOUT_PREFIX = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
 """The names that stand for a deletion in a layer (OCI image-spec, layer.md)."""
 
+
 class Kind(IntEnum):
     """The kinds of entry that make something in the file system, and the rest."""
 

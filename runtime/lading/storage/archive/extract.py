@@ -117,6 +117,7 @@ class Extractor:
 
     def make_way(self, entry: Entry, parent: tuple[int, bytes], name: bytes) -> None:
         """Deal with what is there already in the place of an entry that is not a directory."""
+        del parent, name
         raise InvalidParameter(f"duplicates of file paths not supported: {entry.shown}")
 
     def forget_below(self, path: bytes) -> None:
@@ -134,7 +135,7 @@ class Extractor:
         self.remember_directory(entry, parent, name)
 
     def meet_directory(self, entry: Entry, parent: tuple[int, bytes], name: bytes) -> None:
-        """Deal with what is there already in the place of a directory: another one is merged with."""
+        """Deal with what is there already in the place of a directory: directories merge."""
         found = os.stat(name, dir_fd=parent[0], follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             self.remember_directory(entry, parent, name)
@@ -231,6 +232,7 @@ class LayerExtractor(Extractor):
 
     def special(self, entry: Entry, parent: tuple[int, bytes], name: bytes) -> bool:
         """Turn `.wh.` files into what they mean."""
+        del entry
         if not name.startswith(WHITEOUT_PREFIX):
             return False
         if name == OPAQUE_MARK:
@@ -322,7 +324,7 @@ def _id(entry: Entry, number: int) -> int:
 
 
 def _set_xattrs(target: int | bytes, entry: Entry) -> None:
-    """Set extended attributes; those that the file system cannot hold are left out, as in Docker."""
+    """Set extended attributes; what the file system cannot hold is left out, as in Docker."""
     for name, value in (entry.xattrs or {}).items():
         if name.startswith(_OVERLAY_XATTRS):
             continue

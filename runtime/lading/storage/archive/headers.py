@@ -144,7 +144,9 @@ def apply_pax(entry: Entry, records: dict[str, bytes]) -> None:
         elif key.startswith(SCHILY_XATTR):
             _add_xattr(entry, key[len(SCHILY_XATTR) :], value)
         elif key.startswith(_LIBARCHIVE_XATTR):
-            name = unquote_to_bytes(key[len(_LIBARCHIVE_XATTR) :]).decode("utf-8", "surrogateescape")
+            name = unquote_to_bytes(key[len(_LIBARCHIVE_XATTR) :]).decode(
+                "utf-8", "surrogateescape"
+            )
             if name not in (entry.xattrs or ()):
                 _add_xattr(entry, name, _base64(value))
     if entry.kind is Kind.FILE and entry.name.endswith(b"/") and entry.extents is None:
