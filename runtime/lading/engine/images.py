@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lading.build.configure import apply_changes
 from lading.engine import filters as terms
 from lading.engine import times
 from lading.engine.events import EventBus, EventType
@@ -16,6 +17,7 @@ from lading.engine.filters import Filters
 from lading.errors import InvalidParameter, LadingError
 from lading.image import reference
 from lading.image.archives import LoadEvent, import_, load, save
+from lading.image.model import Config
 from lading.image.store import HistoryItem, Image, ImageStore, ImageUsers, Removal
 from lading.storage.streams import Readable
 
@@ -157,7 +159,7 @@ class Images:
             repository=repository,
             tag=tag,
             message=message,
-            changes=changes,
+            config=apply_changes(Config(), changes),
             platform=platform,
         )
         self._publish("import", image, repository or image.id)
