@@ -60,6 +60,7 @@ class Reference:
             raise LabError(f"there is no reference engine {release}: choose one of {known}")
         self.name = "docker"
         self.release = RELEASES[release]
+        self._kept = name == "ref"
         digits = release.replace(".", "")
         self.uplink = Uplink(f"{name}{digits}")
         self.netns: Path | None = self.uplink.path
@@ -69,6 +70,7 @@ class Reference:
         self.log = self.run_directory / "dockerd.log"
         self.cgroup = f"lading-{name}{digits}"
         self._pidfile = self.run_directory / "docker.pid"
+        self._holder = self.run_directory / "mounts.pid"
 
     @property
     def host(self) -> str:
@@ -104,26 +106,46 @@ class Reference:
             raise
 
     def start(self, tree: Path | None = None) -> None:
-        """Start the daemon where its namespace already is, and wait until it answers."""
+        """Start the daemon where its namespaces already are, and wait until it answers."""
         tree = tree or Tree(self.release.debian, self.release.packages).path
+        shutil.copyfile("/etc/resolv.conf", tree / "etc/resolv.conf")
+        self._pidfile.unlink(missing_ok=True)
+        namespace = f"--mount=/proc/{self._mounts_holder(tree)}/ns/mnt"
+        with open(self.log, "ab") as log:
+            daemon = subprocess.Popen(
+                [*self.uplink.enter(), "nsenter", namespace, "--", *self._daemon()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(
+            lambda: daemon.poll() is not None or self.answers(), 60, f"Docker {self.release.docker}"
+        )
+        if daemon.poll() is not None:
+            raise LabError(f"Docker {self.release.docker} did not start: {self._last_words()}")
+
+    def _mounts_holder(self, tree: Path) -> int:
+        """The pid of a process that keeps the mount namespace while daemons come and go."""
+        with suppress(OSError, ValueError):
+            pid = int(self._holder.read_text())
+            if alive(pid):
+                return pid
         for directory in (self.run_directory, self.root, *map(Path, _SHARED)):
             directory.mkdir(parents=True, exist_ok=True)
             (tree / str(directory)[1:]).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile("/etc/resolv.conf", tree / "etc/resolv.conf")
-        self._pidfile.unlink(missing_ok=True)
-        with open(self.log, "ab") as log:
-            daemon = subprocess.Popen(
-                [*self.uplink.enter(), "unshare", "--mount", "--propagation", "private", "sh", "-c",
-                 self._script(tree), "sh", *self._daemon()],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-
-        def settled() -> bool:
-            return daemon.poll() is not None or self.answers()
-
-        wait_until(settled, 60, f"Docker {self.release.docker}")
-        if daemon.poll() is not None:
-            raise LabError(f"Docker {self.release.docker} did not start: {self._last_words()}")
+        holder = subprocess.Popen(
+            ["unshare", "--mount", "--propagation=private", "sh", "-c", self._script(tree)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert holder.stdout is not None
+        with holder.stdout:
+            if holder.stdout.readline() != b"ready\n":
+                raise LabError(f"the mounts for Docker {self.release.docker} could not be made")
+        self._holder.write_text(str(holder.pid))
+        return holder.pid
 
     def kill(self) -> None:
         """`kill -9` of the daemon and of nothing else."""
@@ -133,15 +155,22 @@ class Reference:
             wait_until(lambda: not alive(pid), 10, "the end of dockerd")
 
     def down(self) -> None:
-        """End the engine and remove what it left on the host; its images stay for next time."""
+        """End the engine and remove what it left on the host.
+
+        The state of the engine that people start by hand, `ref`, stays for the next time.
+        """
         tree = str(Tree(self.release.debian, self.release.packages).path)
         if self.pid:
             end(self.pid, 30)
         cgroups.remove(self.cgroup)
         for pid in self._processes(tree):
             end(pid, 2)
+        with suppress(OSError, ValueError):
+            end(int(self._holder.read_text()), 2)
         self.uplink.down()
         shutil.rmtree(self.run_directory, ignore_errors=True)
+        if not self._kept:
+            shutil.rmtree(self.root, ignore_errors=True)
         with suppress(OSError):
             self.run_directory.parent.rmdir()
 
@@ -170,7 +199,8 @@ class Reference:
             "mkdir -p old-root",
             "pivot_root . old-root",
             "umount --lazy /old-root",
-            'exec "$@"',
+            "echo ready",
+            "exec sleep infinity > /dev/null",
         ]
         return "\n".join(lines)
 

@@ -128,12 +128,22 @@ class Subject:
         for network in self.client.networks.list():
             if network.name not in _PREDEFINED:
                 network.remove()
-        for image in self.client.images.list(all=True):
-            if BUSYBOX not in image.tags:
-                with suppress(docker.errors.ImageNotFound):
-                    self.client.images.remove(image.id, force=True)
+        self._sweep_images()
         if not self.client.images.list(name=BUSYBOX):
             self.load_base_images()
+
+    def _sweep_images(self) -> None:
+        for image in self.client.images.list(all=True):
+            for tag in image.tags:
+                if tag != BUSYBOX:
+                    self.client.images.remove(tag, force=True)
+        # What has no name goes when nothing is built on it any more: children first.
+        for image in sorted(
+            self.client.images.list(all=True), key=lambda one: -len(one.attrs["RootFS"]["Layers"])
+        ):
+            if not image.tags:
+                with suppress(docker.errors.ImageNotFound):
+                    self.client.images.remove(image.id, force=True)
 
     @contextmanager
     def daemon_killed(self) -> Iterator[None]:
