@@ -25,9 +25,9 @@ MAX_LINKS = 40
 class Tree:
     """The directories below `root`, a descriptor that stays the caller's.
 
-    Descriptors that `directory` gives belong to the tree and are good until the next call. With
-    `clamp`, absolute links and `..` at the root mean the root, as in a chroot; otherwise they are
-    errors.
+    Descriptors that `directory` gives belong to the tree and are good until the next call. An
+    absolute link begins at the root. With `clamp`, `..` at the root stays there, as in a chroot;
+    otherwise a link that leads above the root is an error.
     """
 
     def __init__(self, root: int, *, clamp: bool = False, limit: int = 64) -> None:
@@ -107,8 +107,6 @@ class Tree:
             raise
         if links >= MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part)
-        if target.startswith(b"/") and not self._clamp:
-            raise _escapes(part, target)
         front = b"" if target.startswith(b"/") else parent[1]
         here = self._descend(front, create, links + 1)
         for step in target.split(b"/"):

@@ -28,12 +28,15 @@ _MAGIC = b"ustar\x0000"
 _SECOND = 1_000_000_000
 
 
-def encode(entry: Entry) -> bytes:
-    """Return the blocks that announce an entry; `entry.stored` bytes and padding follow them."""
+def encode(entry: Entry, *, precise: bool = False) -> bytes:
+    """Return the blocks that announce an entry; `entry.stored` bytes and padding follow them.
+
+    With `precise`, a pax record tells the fraction of a second of its time.
+    """
     records: dict[bytes, bytes] = {}
     name = _text(records, b"path", entry.name)
     link = _text(records, b"linkpath", entry.link)
-    seconds = entry.mtime // _SECOND
+    seconds, fraction = divmod(entry.mtime, _SECOND)
     block = _HEADER.pack(
         name,
         _octal(entry.mode, 8),
@@ -51,6 +54,8 @@ def encode(entry: Entry) -> bytes:
         _octal(entry.minor, 8),
         b"",
     )
+    if precise and fraction and seconds >= 0:
+        records[b"mtime"] = b"%d.%09d" % (seconds, fraction)
     for key, value in (entry.xattrs or {}).items():
         records[SCHILY_XATTR.encode() + key.encode("utf-8", "surrogateescape")] = value
     if not records:

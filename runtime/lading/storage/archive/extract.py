@@ -30,7 +30,7 @@ OPAQUE = "trusted.overlay.opaque"
 """Marks a directory in an upper layer that hides the one below (overlayfs.rst)."""
 
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
-"""overlayfs obeys these: an archive may not set them, or a layer could point at another's files."""
+"""overlayfs obeys these: an archive that sets them could show another layer's files."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OUR_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EROFS}
@@ -42,15 +42,15 @@ _ID_MAX = 0xFFFFFFFE
 class Extractor:
     """Writes entries below the directory behind `root`, which stays the caller's.
 
-    `keep_owner` off makes everything root's. `size` is what Docker calls the size of a layer: the
+    With `owner`, a uid and gid, everything becomes theirs. `size` is what Docker calls the size of a layer: the
     lengths of files and links. This class refuses names that are already there; see `Replacing`.
     """
 
-    def __init__(self, root: int, *, keep_owner: bool = True, clamp: bool = False) -> None:
+    def __init__(self, root: int, *, owner: tuple[int, int] | None = None) -> None:
         self.size = 0
         self._root = root
-        self._tree = Tree(root, clamp=clamp)
-        self._keep_owner = keep_owner
+        self._tree = Tree(root)
+        self._owner = owner
         self._directories: dict[bytes, Entry] = {}
         self._makers = {
             Kind.FILE: self._make_file,
@@ -159,8 +159,9 @@ class Extractor:
             elif entry.stored:
                 for piece in reader.content():
                     _write(descriptor, piece)
-            if self._keep_owner and (entry.uid or entry.gid):
-                os.fchown(descriptor, _id(entry, entry.uid), _id(entry, entry.gid))
+            uid, gid = self._owner or (entry.uid, entry.gid)
+            if uid or gid:
+                os.fchown(descriptor, _id(entry, uid), _id(entry, gid))
             os.fchmod(descriptor, entry.mode)
             if entry.xattrs:
                 _set_xattrs(descriptor, entry)
@@ -210,16 +211,8 @@ class Extractor:
 
     def _dress(self, entry: Entry, parent: int, name: bytes) -> None:
         """Set the attributes of anything but a file, by name: it is not opened."""
-        if self._keep_owner:
-            os.chown(
-                name,
-                _id(entry, entry.uid),
-                _id(entry, entry.gid),
-                dir_fd=parent,
-                follow_symlinks=False,
-            )
-        else:
-            os.chown(name, 0, 0, dir_fd=parent, follow_symlinks=False)
+        uid, gid = self._owner or (entry.uid, entry.gid)
+        os.chown(name, _id(entry, uid), _id(entry, gid), dir_fd=parent, follow_symlinks=False)
         if entry.kind is not Kind.SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)
         if entry.xattrs:
@@ -272,8 +265,10 @@ class Replacing(Extractor):
     With `strict`, a directory does not replace another kind of file, nor the other way round.
     """
 
-    def __init__(self, root: int, *, keep_owner: bool, strict: bool = False) -> None:
-        super().__init__(root, keep_owner=keep_owner, clamp=True)
+    def __init__(
+        self, root: int, *, owner: tuple[int, int] | None = None, strict: bool = False
+    ) -> None:
+        super().__init__(root, owner=owner)
         self._strict = strict
 
     def make_way(self, entry: Entry, parent: tuple[int, bytes], name: bytes) -> None:

@@ -43,14 +43,18 @@ def pack_layer(root: int) -> Iterator[bytes]:
     return _Packer(layer=True).tree(root, b"")
 
 
-def pack_tree(root: int) -> Iterator[bytes]:
-    """Yield everything below a directory as it is, without the directory itself."""
-    return _Packer().tree(root, b"")
+def pack_tree(root: int, *, precise: bool = False) -> Iterator[bytes]:
+    """Yield everything below a directory as it is, without the directory itself.
+
+    Times are in whole seconds, as Docker writes them, unless `precise`.
+    """
+    return _Packer(precise=precise).tree(root, b"")
 
 
 def pack_named(parent: int, name: bytes, shown_as: bytes) -> Iterator[bytes]:
     """Yield one file, or a directory with all below it, as entries that begin with `shown_as`."""
     packer = _Packer()
+    shown_as = shown_as.rstrip(b"/")
     node = Node(shown_as, name, parent, is_directory=False)
     found = node.lstat()
     yield from packer.payload(node, packer.add(node, found, shown_as))
@@ -67,8 +71,9 @@ def pack_named(parent: int, name: bytes, shown_as: bytes) -> Iterator[bytes]:
 class _Packer:
     """Gathers small pieces so that what is yielded is worth a system call."""
 
-    def __init__(self, *, layer: bool = False) -> None:
+    def __init__(self, *, layer: bool = False, precise: bool = False) -> None:
         self._layer = layer
+        self._precise = precise
         self._pending = bytearray()
         self._links: dict[tuple[int, int], bytes] = {}
 
@@ -120,7 +125,7 @@ class _Packer:
         if entry.kind is Kind.FILE:
             entry.size = entry.stored = found.st_size
         entry.xattrs = _xattrs(node)
-        self._pending += encode(entry)
+        self._pending += encode(entry, precise=self._precise)
         if self._layer and kind is Kind.DIRECTORY and _is_opaque(node):
             mark = Entry(name + b"/" + OPAQUE_MARK, Kind.FILE, entry.mode & 0o777)
             mark.uid, mark.gid = entry.uid, entry.gid
