@@ -110,7 +110,7 @@ class Engine:
             removal=removal,
             updates=Updates(store, events),
             attacher=Attacher(events, self._background),
-            files=Files(self._layers, store),
+            files=Files(self._layers, store, accounts),
             networking=networking,
             ancestors=self._ancestors,
         )

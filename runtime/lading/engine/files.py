@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+from lading.engine.accounts import AccountBook
 from lading.engine.images import in_batches
 from lading.engine.model import Container
 from lading.engine.store import ContainerStore
@@ -34,6 +35,7 @@ class Files:
 
     layers: LayerStore
     store: ContainerStore
+    accounts: AccountBook
 
     async def sizes(self, record: Container) -> Sizes:
         """Measure a container's file system."""
@@ -91,7 +93,7 @@ class Files:
                     path,
                     source,
                     no_overwrite_dir_non_dir=no_overwrite_dir_non_dir,
-                    copy_uid_gid=copy_uid_gid,
+                    owner=self._user(record) if copy_uid_gid else None,
                 )
 
         await asyncio.to_thread(work)
@@ -104,6 +106,15 @@ class Files:
         """Give the overlay's directories, as inspect shows them."""
         rw = self.layers.rw(record.id)
         return {"ID": record.id, **self.layers.driver_data(rw.chain, rw)}
+
+    def _user(self, record: Container) -> tuple[int, int] | None:
+        """Give the ids of the container's user, None when its configuration names none."""
+        if not record.config.user:
+            return None
+        pid = record.state.pid
+        accounts = self.accounts.of_running(pid) if pid else self.accounts.of_stopped(record.id)
+        identity = accounts.resolve(record.config.user)
+        return identity.uid, identity.gid
 
     def _check_writable(self, record: Container, path: str) -> None:
         """Refuse to write to a read-only root or mount, which the container could not either."""

@@ -30,7 +30,7 @@ OPAQUE = "trusted.overlay.opaque"
 """Marks a directory in an upper layer that hides the one below (overlayfs.rst)."""
 
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
-"""overlayfs obeys these: an archive that sets them could show another layer's files."""
+"""overlayfs obeys these: an archive that sets them could show files of another layer."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OUR_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EROFS}
@@ -42,8 +42,9 @@ _ID_MAX = 0xFFFFFFFE
 class Extractor:
     """Writes entries below the directory behind `root`, which stays the caller's.
 
-    With `owner`, a uid and gid, everything becomes theirs. `size` is what Docker calls the size of a layer: the
-    lengths of files and links. This class refuses names that are already there; see `Replacing`.
+    With `owner`, a uid and gid, everything becomes theirs. `size` is what Docker calls the size of
+    a layer: the lengths of files and links. This class refuses names that are already there; see
+    `Replacing`.
     """
 
     def __init__(self, root: int, *, owner: tuple[int, int] | None = None) -> None:
