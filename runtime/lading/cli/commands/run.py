@@ -7,7 +7,7 @@ from lading.cli.command import STDOUT, Command, Context
 from lading.cli.failures import ApiError, CliError
 from lading.cli.flags import Flag, Options
 from lading.cli.kinds import BOOL, STRING
-from lading.cli.options.body import check_platform, make_body
+from lading.cli.options.body import make_body
 from lading.cli.options.containers import SHARED
 from lading.cli.options.files import IdFile
 from lading.cli.references import check_image, parse
@@ -76,7 +76,9 @@ def create_container(context: Context, options: Options, body: dict[str, Any]) -
     """Create a container, pulling its image if need be, and give its id."""
     check_image(body["Image"])
     if platform := options.text("platform"):
-        check_platform(platform)
+        from lading.cli import platforms
+
+        platforms.parse(platform)
     id_file = IdFile(options.text("cidfile"))
     try:
         policy = options.text("pull")

@@ -7,7 +7,8 @@ from lading.cli.format import reach
 from lading.cli.format.compare import COMPARISONS
 from lading.cli.format.schema import plain
 from lading.cli.format.sprintf import sprint, sprintf
-from lading.cli.format.values import show, truth
+from lading.cli.format.values import Row, show, truth
+from lading.cli.listing import escape_html
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _join(items: list[str], separator: str) -> str:
 
 
 def _json(value: object) -> str:
-    return fastjson.dumps(plain(value))
+    text = fastjson.dumps(plain(value))
+    return escape_html(text) if isinstance(value, Row) else text
 
 
 def _make(table: list[Builtin]) -> dict[str, Builtin]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lading.cli.failures import CliError
 from lading.cli.options import ports
 from lading.cli.options.files import read_variables
 from lading.cli.options.health import healthcheck
@@ -162,13 +161,3 @@ def _storage(options: Options) -> dict[str, str]:
         if "=" not in value:
             raise ValueError("invalid storage option")
     return options.mapping("storage-opt")
-
-
-def check_platform(text: str) -> None:
-    """Check a platform such as linux/amd64; raises CliError."""
-    parts = text.split("/")
-    good = all(part and part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts)
-    if not good or len(parts) > 3:
-        raise CliError(
-            f'error parsing specified platform: "{text}": cannot parse platform specifier: invalid argument'
-        )
