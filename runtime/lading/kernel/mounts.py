@@ -119,7 +119,7 @@ class MountAttr(IntFlag):
 
 
 OPEN_TREE_CLONE = 1
-MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
 FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 
 
@@ -261,11 +261,18 @@ def open_tree(
     return check(raw("open_tree", directory, path_bytes(path), flags), "open_tree", path)
 
 
-def move_mount(descriptor: int, target: Path, *, directory: int = AT_FDCWD) -> None:
-    """Attach the detached mount *descriptor* at *target* (move_mount(2))."""
-    result = raw(
-        "move_mount", descriptor, b"", directory, path_bytes(target), MOVE_MOUNT_F_EMPTY_PATH
-    )
+def move_mount(descriptor: int, target: Path | int, *, directory: int = AT_FDCWD) -> None:
+    """Attach the detached mount *descriptor* at *target*, a path or an O_PATH descriptor.
+
+    Source: move_mount(2).
+    """
+    flags, path = MOVE_MOUNT_F_EMPTY_PATH, b""
+    if isinstance(target, int):
+        directory = target
+        flags |= MOVE_MOUNT_T_EMPTY_PATH
+    else:
+        path = path_bytes(target) or b""
+    result = raw("move_mount", descriptor, b"", directory, path, flags)
     check(result, "move_mount to", target)
 
 
