@@ -62,8 +62,6 @@ def parse_block(block: bytes) -> tuple[bytes, Entry]:
         front = prefix[:limit].partition(b"\0")[0]
         name = front + b"/" + name if front else name
     kind = _KINDS.get(flag, Kind.OTHER)
-    if kind is Kind.FILE and name.endswith(b"/") and flag != b"S":
-        kind = Kind.DIRECTORY
     length = _number(size)
     if length < 0:
         raise damaged(f"entry {shown(name)} has a negative size")
@@ -149,8 +147,6 @@ def apply_pax(entry: Entry, records: dict[str, bytes]) -> None:
             )
             if name not in (entry.xattrs or ()):
                 _add_xattr(entry, name, _base64(value))
-    if entry.kind is Kind.FILE and entry.name.endswith(b"/") and entry.extents is None:
-        entry.kind = Kind.DIRECTORY
 
 
 def _add_xattr(entry: Entry, name: str, value: bytes) -> None:

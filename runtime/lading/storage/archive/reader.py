@@ -84,6 +84,8 @@ class TarReader:
                 long_link = special.partition(b"\0")[0]
         if records or long_name or long_link or flag == b"S":
             self._refine(entry, flag, block, records, long_name, long_link)
+        if entry.kind is Kind.FILE and entry.name.endswith(b"/") and entry.extents is None:
+            entry.kind = Kind.DIRECTORY  # as archives from before POSIX wrote it
         if entry.kind in _WITHOUT_PAYLOAD:
             entry.size = entry.stored = 0
         self._left = entry.stored
@@ -141,8 +143,6 @@ class TarReader:
     ) -> None:
         if long_name:
             entry.name = long_name
-            if entry.kind is Kind.FILE and long_name.endswith(b"/"):
-                entry.kind = Kind.DIRECTORY
         if long_link:
             entry.link = long_link
         if records:
