@@ -134,7 +134,8 @@ def _health(value: str) -> HealthStatus:
         return HealthStatus(value)
     except ValueError:
         raise InvalidParameter(
-            f"invalid filter 'health={value}': must be one of " + ", ".join(HealthStatus)
+            f"invalid filter 'health={value}': invalid value for health ({value}): must be one of "
+            + ", ".join(HealthStatus)
         ) from None
 
 

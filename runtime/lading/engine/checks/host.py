@@ -93,7 +93,7 @@ def check_capabilities(host: HostConfig) -> None:
     for names, field in ((host.cap_add, "CapAdd"), (host.cap_drop, "CapDrop")):
         for name in names or ():
             if normal_capability(name) is None:
-                raise InvalidParameter(f'invalid {field}: unknown capability: "{name}"')
+                raise InvalidParameter(f'invalid {field}: unknown capability: "{full_name(name)}"')
 
 
 def normal_capability(name: str) -> str | None:
@@ -101,12 +101,14 @@ def normal_capability(name: str) -> str | None:
     upper = name.strip().upper()
     if upper in ("ALL", "CAP_ALL"):
         return "ALL"
-    full = upper if upper.startswith("CAP_") else "CAP_" + upper
-    try:
-        capabilities.to_bits([full])
-    except ValueError:
-        return None
-    return full
+    full = full_name(upper)
+    return full if full in capabilities.BITS else None
+
+
+def full_name(name: str) -> str:
+    """Write a capability's name in full and in capitals, whether it exists or not."""
+    upper = name.strip().upper()
+    return upper if upper.startswith("CAP_") else "CAP_" + upper
 
 
 def _check_scalars(host: HostConfig) -> None:
