@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from lading.kernel.errors import Attempt, KernelError
-from lading.kernel.syscalls import check, libc, raw
+from lading.kernel.syscalls import check, fail, libc, raw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,11 @@ class Exit:
 
 def prctl(operation: Prctl, second: int = 0, third: int = 0, what: object = "") -> int:
     """Call prctl(2) with up to two arguments; the remaining ones are 0."""
-    longs = (ctypes.c_ulong(second), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0))
-    return check(libc.prctl(ctypes.c_int(operation), *longs), f"prctl {operation.name}", what)
+    result = libc.prctl(operation, second, third, 0, 0)
+    return int(result) if result != -1 else fail(f"prctl {operation.name}", what)
+
+
+libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 
 def set_child_subreaper(on: bool = True) -> None:

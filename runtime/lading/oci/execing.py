@@ -33,7 +33,11 @@ class Executed:
     pid: int
     pidfd: int
     terminal: int | None
-    timings: tuple[Timing, ...]
+    launch: Launch
+
+    def timings(self) -> tuple[Timing, ...]:
+        """Give what each step took, in order."""
+        return self.launch.timings()
 
 
 def exec_process(
@@ -127,4 +131,4 @@ def _await_exec(launch: Launch) -> Executed:
     link.close()
     ctx = launch.ctx
     terminal = ctx.master if ctx.master >= 0 else None
-    return Executed(ctx.pid, ctx.pidfd, terminal, launch.timings())
+    return Executed(ctx.pid, ctx.pidfd, terminal, launch)
