@@ -9,6 +9,7 @@ from typing import Any
 
 from lading.engine import stats, top
 from lading.engine.attach import Attacher, Session
+from lading.engine.commit import CommitOptions, Commits
 from lading.engine.control import Control
 from lading.engine.create import Created, Creation
 from lading.engine.files import Files, Sizes
@@ -36,6 +37,7 @@ from lading.engine.top import Processes
 from lading.engine.update import Updates
 from lading.engine.waits import WaitResult, condition_of
 from lading.errors import Conflict
+from lading.image.store import Image
 from lading.storage.changes import Change
 from lading.storage.copying import PathStat
 from lading.storage.streams import Readable
@@ -65,6 +67,7 @@ class Containers:
     attacher: Attacher
     files: Files
     networking: Networking
+    commits: Commits
     ancestors: Callable[[str], set[str]]
     """Gives the ids of an image and of all that were made from it."""
 
@@ -234,6 +237,10 @@ class Containers:
     async def export(self, ref: str) -> AsyncIterator[bytes]:
         """Give a container's whole file system as a tar."""
         return self.files.export(self.get(ref))
+
+    async def commit(self, ref: str, options: CommitOptions) -> Image:
+        """Make an image of a container's layer and configuration."""
+        return await self.commits.commit(self.registry.find(ref), options)
 
     async def connect_network(self, ref: str, network: str, settings: EndpointSettings) -> None:
         """Connect a container to a network, at once if it runs, or else when it starts."""

@@ -10,6 +10,7 @@ from lading.engine.accounts import AccountBook
 from lading.engine.attach import Attacher
 from lading.engine.background import Background
 from lading.engine.bundles import Bundles
+from lading.engine.commit import Commits
 from lading.engine.containers import Containers
 from lading.engine.control import Control
 from lading.engine.create import Creation
@@ -92,6 +93,7 @@ class Engine:
         )
         self._lifecycle = lifecycle
         self._restore = Restore(registry, store, self._layers, bundles, lifecycle)
+        control = Control(lifecycle, health, events, store, settings.stop_timeout)
         return Containers(
             settings=settings,
             registry=registry,
@@ -106,12 +108,13 @@ class Engine:
                 events=events,
             ),
             lifecycle=lifecycle,
-            control=Control(lifecycle, health, events, store, settings.stop_timeout),
+            control=control,
             removal=removal,
             updates=Updates(store, events),
             attacher=Attacher(events, self._background),
             files=Files(self._layers, store, accounts),
             networking=networking,
+            commits=Commits(self._images, self._layers, events, control),
             ancestors=self._ancestors,
         )
 
