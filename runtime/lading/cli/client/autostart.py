@@ -12,7 +12,7 @@ from fcntl import LOCK_EX, flock
 from _socket import AF_UNIX, SOCK_DGRAM
 from _socket import socket as raw_socket
 
-from lading.cli.client.sockets import Address, connect
+from lading.cli.client.sockets import CLOSE_ON_EXEC, Address, connect
 from lading.cli.failures import CliError, NoDaemon
 
 LOCK = "/run/lading-start.lock"
@@ -54,12 +54,15 @@ def _start() -> None:
         )
     sys.stderr.write("lading: no daemon is running; starting ladingd\n")
     sys.stderr.flush()
-    with raw_socket(AF_UNIX, SOCK_DGRAM) as ready:
+    ready = raw_socket(AF_UNIX, SOCK_DGRAM | CLOSE_ON_EXEC)
+    try:
         ready.bind(b"")
         name = ready.getsockname()
         log_start = os.path.getsize(LOG) if os.path.exists(LOG) else 0
         pid = _spawn(path, "@" + name[1:].decode())
         _await(ready, pid, log_start)
+    finally:
+        ready.close()
 
 
 def _spawn(path: str, notify_socket: str) -> int:
