@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lading.errors import LadingError
-from lading.kernel.mounts import MountFlag, Propagation, bind, mount, remount_bind, set_propagation
+from lading.kernel.mounts import (
+    MountFlag,
+    Propagation,
+    bind,
+    current_flags,
+    mount,
+    remount_bind,
+    set_propagation,
+)
 from lading.kernel.namespaces import CloneFlag, unshare
 from lading.storage.trees import Tree
 
@@ -83,13 +91,24 @@ def _mount(
 def _bind(root: int, one: Bind) -> None:
     """Bind one source into the view; its destination is made when it is missing.
 
-    What an earlier bind put there is found, too: the walk below crosses mounts.
+    What an earlier bind put there is found, too: the walk crosses mounts.
     """
-    front, _, name = os.fsencode(os.path.normpath(one.destination)).strip(b"/").rpartition(b"/")
+    path = os.fsencode(os.path.normpath("/" + one.destination)).strip(b"/")
     is_directory = stat.S_ISDIR(os.stat(one.source).st_mode)
+    with _opened(root, path, is_directory) as place:
+        bind(one.source, place, recursive=True)
+    if one.read_only:
+        # A descriptor from before the bind means what is under it; the path now leads to the bind.
+        with _opened(root, path, is_directory) as place:
+            remount_bind(place, current_flags(place) | MountFlag.RDONLY)
+
+
+@contextlib.contextmanager
+def _opened(root: int, path: bytes, is_directory: bool) -> Iterator[str]:
+    """Give a name for a place in the view that no link can turn into one outside of it."""
+    front, _, name = path.rpartition(b"/")
     with Tree(root, clamp=True) as tree:
         if is_directory:
-            path = front + b"/" + name if front else name
             descriptor = os.dup(tree.directory(path, create=True)[0])
         else:
             parent, _ = tree.directory(front, create=True)
@@ -97,9 +116,6 @@ def _bind(root: int, one: Bind) -> None:
                 os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755, dir_fd=parent))
             descriptor = os.open(name, _OPEN_PATH, dir_fd=parent)
     try:
-        place = f"/proc/self/fd/{descriptor}"
-        bind(one.source, place, recursive=True)
-        if one.read_only:
-            remount_bind(place, MountFlag.RDONLY)
+        yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)

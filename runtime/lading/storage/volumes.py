@@ -223,7 +223,7 @@ class VolumeStore:
             raise
 
     def _exists(self, name: str) -> bool:
-        return bool(_NAME.fullmatch(name)) and (self.root / name / _DATA).is_dir()
+        return _is_name(name) and (self.root / name / _DATA).is_dir()
 
     def _discard(self, name: str) -> None:
         parent = trees.open_root(self.root)
@@ -233,13 +233,17 @@ class VolumeStore:
             os.close(parent)
 
 
+def _is_name(name: str) -> bool:
+    return len(name) <= _NAME_MAX and _NAME.fullmatch(name) is not None
+
+
 def _check_name(name: str) -> None:
-    if len(name) == 1:
+    if len(name) == 1 and _is_name(name):
         raise InvalidParameter(
             f"create {name}: volume name is too short, names should be at least two alphanumeric"
             " characters"
         )
-    if not _NAME.fullmatch(name) or len(name) > _NAME_MAX:
+    if not _is_name(name):
         raise InvalidParameter(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'
             ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory,'

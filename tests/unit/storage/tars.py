@@ -49,7 +49,7 @@ def tar(items: Iterable[Item], form: int = tarfile.PAX_FORMAT) -> bytes:
             info = tarfile.TarInfo(item.name)
             info.type, info.linkname = item.kind, item.link
             info.mode, info.uid, info.gid = item.mode, item.uid, item.gid
-            info.mtime, info.size = item.mtime, len(item.data)  # type: ignore[assignment]
+            info.mtime, info.size = item.mtime, len(item.data)
             info.devmajor, info.devminor = item.device
             info.pax_headers = item.pax
             archive.addfile(info, io.BytesIO(item.data))

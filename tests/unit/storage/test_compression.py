@@ -9,7 +9,7 @@ import lzma
 import pytest
 import zstandard
 
-from lading.errors import InvalidParameter
+from lading.errors import InvalidParameter, LadingError
 from lading.storage.archive.compression import CHUNK, Compression, detect, open_plain
 from lading.storage.archive.pipeline import Pipeline
 
@@ -94,7 +94,10 @@ def test_a_pipeline_passes_on_the_sources_failure() -> None:
         def read(self, size: int | None = -1, /) -> bytes:
             raise ConnectionResetError("gone")
 
-    with Pipeline(Broken()) as pipeline, pytest.raises(ConnectionResetError):
+    with (
+        Pipeline(Broken()) as pipeline,
+        pytest.raises(LadingError, match="cannot read the archive: gone"),
+    ):
         pipeline.pull()
 
 

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from .tars import CHAR, FIFO, Item, directory, hard, link, reader, tar
 pytestmark = pytest.mark.root
 
 
-def extract(data: bytes, target: Path, kind: type[Extractor] = LayerExtractor, **more: object) -> int:
+def extract(data: bytes, target: Path, kind: type[Extractor] = LayerExtractor, **more: Any) -> int:
     target.mkdir(exist_ok=True)
     root = open_root(target)
     try:
@@ -32,7 +33,9 @@ def extract(data: bytes, target: Path, kind: type[Extractor] = LayerExtractor, *
 
 def test_everything_arrives_with_its_attributes(tmp_path: Path) -> None:
     items = [
-        directory("d", mode=0o2750, uid=3, gid=4, mtime=1_000_000_000, pax={"SCHILY.xattr.user.d": "1"}),
+        directory(
+            "d", mode=0o2750, uid=3, gid=4, mtime=1_000_000_000, pax={"SCHILY.xattr.user.d": "1"}
+        ),
         Item("d/suid", b"program", mode=0o4711, uid=5, gid=6, mtime=1_100_000_000.5),
         Item("d/tagged", b"", pax={"SCHILY.xattr.user.a": "b"}),
         hard("d/hard", "d/suid"),
@@ -147,16 +150,16 @@ def test_hostile_archives(tmp_path: Path, items: list[Item], message: str) -> No
 
 def test_a_deep_path_is_no_trouble(tmp_path: Path) -> None:
     name = "/".join(["d"] * 1500)
-    extract(tar([Item(name + "/f", b"deep")]), tmp_path / "r")
-    root = open_root(tmp_path / "r")
+    parent = open_root(tmp_path)
     try:
+        extract(tar([Item(name + "/f", b"deep")]), tmp_path / "r")
+        root = open_root(tmp_path / "r")
         assert sum(1 for _ in walk(root)) == 1501
         assert size(root) == 4
-        parent = open_root(tmp_path)
-        remove("r", parent)
-        os.close(parent)
-    finally:
         os.close(root)
+    finally:
+        remove("r", parent)  # pytest's own removal cannot go so deep
+        os.close(parent)
     assert os.listdir(tmp_path) == []
 
 

@@ -52,7 +52,9 @@ def test_reads_what_tarfile_writes(form: int) -> None:
 @pytest.mark.parametrize("form", ["gnu", "pax"])
 def test_reads_names_that_fit_no_header(form: str) -> None:
     name, target = "a" * 300 + "/" + "ü" * 100, "t" * 400
-    (entry, data), (symlink, _) = contents(tar([Item(name, b"1"), link("l", target)], FORMATS[form]))
+    (entry, data), (symlink, _) = contents(
+        tar([Item(name, b"1"), link("l", target)], FORMATS[form])
+    )
     assert entry.name.decode() == name
     assert data == b"1"
     assert symlink.link.decode() == target
@@ -144,7 +146,11 @@ def test_any_split_of_the_stream_reads_the_same(
 @given(st.data())
 @settings(max_examples=150)
 def test_damaged_archives_are_told_in_one_way(data: st.DataObject) -> None:
-    items = [directory("d"), Item("d/f", b"x" * 700, pax={"SCHILY.xattr.user.a": "b"}), link("l", "t")]
+    items = [
+        directory("d"),
+        Item("d/f", b"x" * 700, pax={"SCHILY.xattr.user.a": "b"}),
+        link("l", "t"),
+    ]
     archive = bytearray(tar(items))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(archive) - 1))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import os
 from collections.abc import Callable
 from enum import Enum
 from typing import IO, Protocol, TypeAlias, cast
 
-from lading.errors import InvalidParameter
+from lading.errors import InvalidParameter, LadingError
 from lading.storage.streams import Readable
 
 CHUNK = 1 << 20
@@ -54,7 +55,7 @@ class Peeked:
         self._source = source
         self.head = b""
         while len(self.head) < size:
-            more = source.read(size - len(self.head) if self.head else CHUNK)
+            more = self._more(size - len(self.head) if self.head else CHUNK)
             if not more:
                 break
             self.head += more
@@ -63,9 +64,17 @@ class Peeked:
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes."""
         if not self._rest:
-            return self._source.read(size)
+            return self._more(size)
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
+
+    def _more(self, size: int) -> bytes:
+        """Read from the source; its failure is not to be taken for one of ours to write."""
+        try:
+            return self._source.read(size)
+        except OSError as error:
+            reason = os.strerror(error.errno).lower() if error.errno else str(error)
+            raise LadingError(f"cannot read the archive: {reason}") from error
 
 
 def open_plain(source: Readable) -> tuple[Compression, Pull]:
