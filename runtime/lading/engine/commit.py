@@ -118,12 +118,7 @@ def _config(record: Container, given: ContainerConfig | None) -> Config:
     """Give the image's configuration: what the request says, completed by the container's."""
     if given is None:
         return _plain(record.config)
-    own = msgspec.convert(
-        {name: getattr(given, name) for name in ContainerConfig.__struct_fields__},
-        ContainerConfig,
-        from_attributes=True,
-    )
-    return _plain(merge(own, _plain(record.config)))
+    return _plain(merge(ContainerConfig.of(given), _plain(record.config)))
 
 
 def _plain(config: ContainerConfig) -> Config:

@@ -84,11 +84,12 @@ class Containers:
 
         Raises InvalidParameter, NotFound (image, platform) or Conflict (name).
         """
-        own = ContainerConfig(
-            **{name: getattr(config, name) for name in ContainerConfig.__struct_fields__}
-        )
         return await self.creation.create(
-            name, own, host_config or HostConfig(), networking, platform=platform
+            name,
+            ContainerConfig.of(config),
+            host_config or HostConfig(),
+            networking,
+            platform=platform,
         )
 
     def get(self, ref: str) -> Container:

@@ -82,6 +82,13 @@ class ContainerConfig(Wire):
         if isinstance(self.entrypoint, str):
             self.entrypoint = [self.entrypoint]
 
+    @classmethod
+    def of(cls, other: ContainerConfig) -> ContainerConfig:
+        """Give a configuration of one's own that says what `other` (or what is made of it) says."""
+        return ContainerConfig(
+            **{name: getattr(other, name) for name in ContainerConfig.__struct_fields__}
+        )
+
     @property
     def words(self) -> list[str]:
         """Entrypoint and command as one argument vector."""
