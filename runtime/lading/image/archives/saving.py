@@ -142,7 +142,7 @@ class _Contents:
             layers=[_BLOBS + hex_of(layer.digest) for layer in layers],
             layer_sources={layer.digest: layer for layer in layers},
         )
-        self._saved.append((saved, image.id))
+        self._saved.append((saved, image.parent))
 
     def archive(self, saved_ids: set[Digest]) -> Iterator[bytes]:
         """Yield the archive's bytes, names in alphabetical order as Docker has them."""
@@ -193,9 +193,7 @@ class _Contents:
     def _listing(self, saved_ids: set[Digest]) -> bytes:
         """Write manifest.json; a parent is told when it is in the archive, too."""
         listing = []
-        for saved, image_id in self._saved:
-            with self._store.lock:
-                parent = self._store.parent(image_id)
+        for saved, parent in self._saved:
             raw = msgspec.to_builtins(saved)
             raw.pop("Parent")
             if parent in saved_ids:

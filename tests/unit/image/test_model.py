@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lading.errors import InvalidParameter
+from lading.image.archives.importing import parse_platform
+from lading.image.model import (
+    Config,
+    Healthcheck,
+    History,
+    ImageFile,
+    RootFs,
+    architecture,
+    chain_ids,
+    decode_image,
+    encode_image,
+)
+
+from .makers import digest
+
+
+def read(**members: Any) -> ImageFile:
+    return decode_image(json.dumps(members).encode())
+
+
+def test_an_image_is_written_as_docker_writes_it() -> None:
+    file = ImageFile(
+        architecture="amd64",
+        os="linux",
+        comment="Imported from -",
+        config=Config(
+            cmd=["a", "b"], env=["X=1"], exposed_ports={"80/tcp": {}}, volumes={"/v": {}}
+        ),
+        container_config=Config(),
+        created="2026-11-24T11:46:14Z",
+        docker_version="1",
+        history=[History(created="2026-11-24T11:46:14Z", comment="Imported from -")],
+        rootfs=RootFs(diff_ids=[digest(b"")]),
+    )
+    written = encode_image(file)
+    expected = (
+        '{"architecture":"amd64","comment":"Imported from -","config":{"Hostname":"",'
+        '"Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,'
+        '"ExposedPorts":{"80/tcp":{}},"Tty":false,"OpenStdin":false,"StdinOnce":false,'
+        '"Env":["X=1"],"Cmd":["a","b"],"Image":"","Volumes":{"/v":{}},"WorkingDir":"",'
+        '"Entrypoint":null,"OnBuild":null,"Labels":null},"container_config":{"Hostname":"",'
+        '"Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,'
+        '"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"",'
+        '"Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null},'
+        '"created":"2026-11-24T11:46:14Z","docker_version":"1","history":[{"created":'
+        '"2026-11-24T11:46:14Z","comment":"Imported from -"}],"os":"linux","rootfs":{"type":'
+        '"layers","diff_ids":["' + digest(b"") + '"]}}'
+    )
+    assert written.decode() == expected
+    assert decode_image(written) == file
+
+
+def test_a_config_with_everything() -> None:
+    health = {"Test": ["CMD", "true"], "Interval": 5_000_000_000, "Retries": 3}
+    file = read(
+        architecture="arm64",
+        variant="v8",
+        os="linux",
+        config={"Healthcheck": health, "StopSignal": "SIGQUIT", "Shell": ["/bin/bash", "-c"]},
+        rootfs={"type": "layers", "diff_ids": []},
+        unknown={"x": 1},
+    )
+    assert file.variant == "v8"
+    assert file.config is not None
+    assert file.config.healthcheck == Healthcheck(
+        test=["CMD", "true"], interval=5_000_000_000, retries=3
+    )
+    assert (file.config.stop_signal, file.config.shell) == ("SIGQUIT", ["/bin/bash", "-c"])
+
+
+def test_what_docker_reads_leniently() -> None:
+    file = read(
+        author=None,
+        config={"Cmd": "true", "Entrypoint": None, "Volumes": {"/v": None}, "User": None},
+        history=None,
+        rootfs={"type": "layers", "diff_ids": [digest(b"1")]},
+    )
+    assert file.config is not None
+    assert (file.config.cmd, file.config.volumes) == (["true"], {"/v": {}})
+    assert file.diff_ids == (digest(b"1"),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b'{"config": 3}',
+        b'{"rootfs": {"diff_ids": ["sha256:../x"]}}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_config(data: bytes) -> None:
+    with pytest.raises(InvalidParameter, match="invalid image config"):
+        decode_image(data)
+
+
+def test_chain_ids() -> None:
+    one, two = digest(b"1"), digest(b"2")
+    assert chain_ids(()) == []
+    assert chain_ids((one, two)) == [one, digest(f"{one} {two}".encode())]
+
+
+def test_platforms() -> None:
+    assert parse_platform("") == ("linux", architecture(), "")
+    assert parse_platform("linux/arm64/v8") == ("linux", "arm64", "v8")
+    assert parse_platform("Linux/AMD64") == ("linux", "amd64", "")
+    for bad in ("linux/", "a/b/c/d", "linux/arm 64", "windows/amd64"):
+        with pytest.raises(InvalidParameter):
+            parse_platform(bad)
