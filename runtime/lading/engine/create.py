@@ -17,7 +17,7 @@ from lading.engine.endpoints import Networks, settle
 from lading.engine.events import EventBus
 from lading.engine.imageconfig import merge
 from lading.engine.inherited import Finder, inherited_mounts, without_inherited
-from lading.engine.logoptions import shim_log_config
+from lading.engine.logoptions import check_log_options
 from lading.engine.model import (
     Container,
     ContainerConfig,
@@ -83,6 +83,7 @@ class Creation:
         merge(config, image.config if image else None)
         self._check_others(host)
         self._fill_defaults(config, host)
+        check_log_options(host)
         wanted = wanted_mounts(config, host)
         inherited = inherited_mounts(host.volumes_from, self._find, wanted)
         wanted = without_inherited(wanted, inherited)
@@ -111,7 +112,6 @@ class Creation:
                     if settings.mac_address
                 },
             )
-            shim_log_config(record, self.store.home(container_id) / "log")
             await self._make(record, image, wanted, undo)
             undo.pop_all()
         self.registry.add(Entry(record))

@@ -17,7 +17,6 @@ from lading.engine.model import (
     ContainerConfig,
     Healthcheck,
     HostConfig,
-    LogConfig,
     PortBinding,
     RestartPolicy,
 )
@@ -206,7 +205,6 @@ JOINED = "container:abc"
         ({"oom_score_adj": 2000}, {}, r"Invalid value 2000, range for oom score adj is \[-1000"),
         ({"shm_size": -1}, {}, "SHM size can not be less than 0"),
         ({"runtime": "foo"}, {}, "unknown or invalid runtime name: foo"),
-        ({"log_config": LogConfig(type="foo")}, {}, 'logging plugin foo: plugin "foo" not found'),
         ({"isolation": "hyperv"}, {}, r"invalid isolation \(hyperv\): linux only supports"),
         ({"pid_mode": "foo"}, {}, "invalid PID mode: foo"),
         ({"ipc_mode": "foo"}, {}, "invalid IPC mode: foo"),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 RUNTIMES = frozenset({"", "lading", "runc", "io.containerd.runc.v2"})
 """Names of runtimes that are taken for this one: clients that name Docker's default work."""
 
-LOG_DRIVERS = frozenset({"", "json-file", "local", "none"})
-
-
 _UNDEFINED = "This would result in undefined behavior"
 
 
@@ -127,11 +124,6 @@ def _check_scalars(host: HostConfig) -> None:
     if "" in (host.annotations or {}):
         raise InvalidParameter(
             "invalid Annotations: the empty string is not permitted as an annotation key"
-        )
-    if host.log_config.type not in LOG_DRIVERS:
-        raise InvalidParameter(
-            f"error looking up logging plugin {host.log_config.type}: "
-            f'plugin "{host.log_config.type}" not found'
         )
 
 
