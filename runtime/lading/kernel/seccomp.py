@@ -29,7 +29,7 @@ FLAGS = {
 }
 """Flags of seccomp(2) by OCI's name; NEW_LISTENER is ours to set, for a notify action."""
 
-_ACTIONS = {
+ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000,
     "SCMP_ACT_KILL_THREAD": 0x00000000,
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
@@ -40,7 +40,9 @@ _ACTIONS = {
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_NOTIFY": 0x7FC00000,
 }
-_OPERATORS = {
+"""Actions by OCI's name."""
+
+OPERATORS = {
     "SCMP_CMP_NE": 1,
     "SCMP_CMP_LT": 2,
     "SCMP_CMP_LE": 3,
@@ -49,6 +51,8 @@ _OPERATORS = {
     "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }
+"""Comparisons by OCI's name."""
+
 _LET_PASS = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY")
 _OPTIMIZE, _BINARY_TREE = 8, 2  # SCMP_FLTATR_CTL_OPTIMIZE: O(log n) checks for each call
 
@@ -229,12 +233,12 @@ def _add_rule(library: Any, program: Any, rule: Rule, default: int) -> None:
 
 
 def _condition(library: Any, argument: Argument) -> Any:
-    operator = _known(_OPERATORS, argument.op, "seccomp operator")
+    operator = _known(OPERATORS, argument.op, "seccomp operator")
     return library.Arg(argument.index, operator, argument.value, argument.value_two or 0)
 
 
 def _action(name: str, number: int | None) -> int:
-    word = _known(_ACTIONS, name, "seccomp action")
+    word = _known(ACTIONS, name, "seccomp action")
     if name in ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"):
         return word | (errno.EPERM if number is None else number & 0xFFFF)
     return word

@@ -107,6 +107,7 @@ class Launch:
                 pidfd_send_signal(self.ctx.pidfd, signal.SIGKILL)
             with suppress(KernelError):
                 ended = wait_pidfd(self.ctx.pidfd)
+            self.ctx.pid = 0
         while self.ctx.undoable:
             with suppress(OSError, LadingError):
                 step = self.ctx.undoable.pop()
