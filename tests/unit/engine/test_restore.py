@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from lading.engine import restore as module
 from lading.engine.model import RestartPolicy, Status
 from lading.engine.restore import LOST, Restore
+from lading.engine.waits import Condition
 from lading.shim.client import Gone
 from lading.shim.protocol import ExitStatus
 
@@ -33,7 +34,7 @@ class FakeRwLayers:
 class Found:
     """Stands for `Shim`: what is found of each container."""
 
-    answers: dict[str, Any] = {}
+    answers: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     async def reconnect(cls, bundle: Path) -> Any:
@@ -95,15 +96,9 @@ async def test_running_containers_are_taken_over(world: Rig) -> None:
     entry = world.registry.find("box")
     assert running == {container_id: shim.pid}
     assert (entry.state.status, entry.state.pid) == (Status.RUNNING, shim.pid)
-    waiting = entry.waits.add(module_condition(), entry.state)
+    waiting = entry.waits.add(Condition.NEXT_EXIT, entry.state)
     shim.end(4)
     assert (await waiting).status_code == 4
-
-
-def module_condition() -> Any:
-    from lading.engine.waits import Condition
-
-    return Condition.NEXT_EXIT
 
 
 async def test_paused_ones_stay_paused(world: Rig) -> None:
