@@ -8,13 +8,13 @@ from lading.cli.failures import CliError
 ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
 
 
-def parse(text: str) -> dict[str, str]:
-    """Read `os[/arch[/variant]]`; raises CliError."""
+def parse(text: str, complaint: str = "invalid platform") -> dict[str, str]:
+    """Read `os[/arch[/variant]]`; raises CliError that begins with the complaint."""
     parts = text.lower().split("/")
     plain = [part.replace("_", "").replace("-", "").replace(".", "") for part in parts]
     if len(parts) > 3 or not all(part.isalnum() for part in plain):
         raise CliError(
-            f'error parsing specified platform: "{text}": cannot parse platform specifier: invalid argument'
+            f'{complaint}: "{text}": cannot parse platform specifier: invalid argument'
         )
     found = {"os": parts[0]}
     if len(parts) > 1:

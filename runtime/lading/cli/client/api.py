@@ -155,6 +155,15 @@ class Client:
         self._settled = True
         return True
 
+    def begin(
+        self, method: str, path: str, values: dict[str, Any] | None = None
+    ) -> Callable[[], Response]:
+        """Send a request on a connection of its own; what is given waits for the checked response."""
+        self.settle()
+        connection = Connection(self._open())
+        connection.send(method, self._target(path, values), dict(self.extra_headers), None)
+        return lambda: connection.response(method).check()
+
     def json(
         self,
         method: str,

@@ -78,7 +78,7 @@ def create_container(context: Context, options: Options, body: dict[str, Any]) -
     if platform := options.text("platform"):
         from lading.cli import platforms
 
-        platforms.parse(platform)
+        platforms.parse(platform, "error parsing specified platform")
     id_file = IdFile(options.text("cidfile"))
     try:
         policy = options.text("pull")

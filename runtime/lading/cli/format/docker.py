@@ -81,6 +81,12 @@ def _label_header(name: str) -> str:
     return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
+def execute_typed(template: str, type_name: str, data: Any, *, name: str = "") -> str:
+    """Run a template over data as a Go type sees it; raises TemplateError."""
+    value = type_of(type_name).decode(data)
+    return execute(compile_template(template), value, name=name)
+
+
 def execute_on_object(tree: Tree, type_name: str, raw: bytes | str) -> str:
     """Run a template over what `inspect` got: first as the Go type, then, if that fails, as plain JSON.
 

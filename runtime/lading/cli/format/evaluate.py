@@ -77,13 +77,15 @@ def execute(
     *,
     functions: dict[str, Builtin] | None = None,
     missing_is_error: bool = False,
+    name: str = "",
 ) -> str:
-    """Run a parsed template over a value and give the text it makes.
+    """Run a parsed template, called `name` in errors, over a value and give the text it makes.
 
     `missing_is_error` makes a key that a map lacks an error instead of "<no value>" (Go's missingkey=error).
     """
     run = _Run(tree, {**BUILTINS, **(DOCKER if functions is None else functions)}, missing_is_error)
-    run.template("", tree.nodes, value)
+    run.title = name
+    run.template(name, tree.nodes, value)
     return "".join(run.out)
 
 
@@ -94,7 +96,7 @@ class _Run:
         self.missing_is_error = missing_is_error
         self.out: list[str] = []
         self.variables: list[tuple[str, object]] = []
-        self.name = ""
+        self.title = self.name = ""
         self.node = Node()
 
     def template(self, name: str, nodes: list[Node], dot: object) -> None:
@@ -107,7 +109,7 @@ class _Run:
         before = self.tree.source[: self.node.pos]
         line, column = before.count("\n") + 1, len(before.rpartition("\n")[2].encode())
         where = f"executing {quote(self.name)} at <{self.node}>"
-        return TemplateError(f"template: :{line}:{column}: {where}: {message}")
+        return TemplateError(f"template: {self.title}:{line}:{column}: {where}: {message}")
 
     # Statements
 

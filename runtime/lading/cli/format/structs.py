@@ -151,6 +151,10 @@ STRUCTS = {
         Mountpoint:string Name:string Options:map[string]string Scope:string
         Status?:map[string]any UsageData?:*volume.UsageData""",
     "volume.UsageData": "RefCount:int64 Size:int64",
+    "events.Message": """
+        Status=status?:string ID=id?:string From=from?:string Type:string Action:string
+        Actor:events.Actor Scope=scope?:string Time=time?:int64 TimeNano=timeNano?:int64""",
+    "events.Actor": "ID:string Attributes:map[string]string",
     "system.versionInfo": "Client:system.clientVersion Server?:*types.Version",
     "system.clientVersion": """
         Platform?:*system.platformInfo Version?:string APIVersion=ApiVersion?:string
@@ -158,9 +162,10 @@ STRUCTS = {
         BuildTime?:string Context?:string""",
     "system.platformInfo": "Name?:string",
     "types.Version": """
-        Platform:system.platformInfo Components?:[]types.ComponentVersion Version:string
+        Platform:types.Platform Components?:[]types.ComponentVersion Version:string
         APIVersion=ApiVersion:string MinAPIVersion?:string GitCommit:string GoVersion:string
         Os:string Arch:string KernelVersion?:string Experimental?:bool BuildTime?:string""",
+    "types.Platform": "Name:string",
     "types.ComponentVersion": "Name:string Version:string Details?:map[string]string",
     "system.dockerInfo": """
         @*system.Info ServerErrors?:[]string ClientInfo?:*system.clientInfo
