@@ -305,7 +305,7 @@ class ImageStore:
     def used_chains(self) -> set[Digest]:
         """Return the chain IDs that images and containers have, with the lock held."""
         chains = [known.file.diff_ids for known in self._known.values()]
-        chains += [rw.chain for rw in self.layers.rw_layers()]
+        chains += self.layers.rw_chains()
         return {chain_id for chain in set(chains) for chain_id in chain_ids(chain)}
 
     def collect(self) -> int:

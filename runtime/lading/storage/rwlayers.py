@@ -116,6 +116,11 @@ class RwLayers(ABC):
                 with contextlib.suppress(NotFound, LadingError):
                     yield self.rw(name)
 
+    def rw_chains(self) -> list[tuple[DiffId, ...]]:
+        """Return what the containers' layers stand on, from memory."""
+        with self._lock:
+            return list(self._chains.values())
+
     def remove_rw(self, container_id: str) -> None:
         """Remove a container's read-write layer whatever is in it; nothing happens without one."""
         _check_id(container_id)
