@@ -128,6 +128,7 @@ class Engine:
         for warning in self._manager.start(running):
             _log.warning("%s", warning)
         await self._restore.settle()
+        await asyncio.to_thread(self._images.collect)
 
     async def stop(self) -> None:
         """Stop the containers unless live restore is on, and let go of everything."""

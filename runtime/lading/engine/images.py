@@ -207,7 +207,7 @@ class Images:
         for removal in removals:
             if removal.untagged:
                 self._publish("untag", image, image.id)
-            else:
+            elif not removal.is_layer:
                 self._events.publish(
                     EventType.IMAGE, "delete", removal.deleted, {"name": removal.deleted}
                 )
