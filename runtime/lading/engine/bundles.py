@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lading.engine import modes
 from lading.engine.accounts import AccountBook
+from lading.engine.links import active_links
 from lading.engine.logoptions import shim_log_config
 from lading.engine.model import Container, MountRecord
 from lading.engine.settings import Settings
@@ -68,9 +69,14 @@ class Bundles:
             init_path=self._init_path(record),
             writable_cgroups=parse_security_options(host.security_opt).writable_cgroups,
         )
-        spec = build(
-            record, self.settings, SpecInputs(identity, plan, lambda ref: self._pid_of(record, ref))
+        links = active_links(record, self.find)
+        inputs = SpecInputs(
+            identity=identity,
+            mounts=plan,
+            pid_of=lambda ref: self._pid_of(record, ref),
+            variables=[variable for link in links for variable in link.environment()],
         )
+        spec = build(record, self.settings, inputs)
         (bundle / "config.json").write_bytes(oci.encode(spec))
         return SpawnRequest(
             container_id=record.id,

@@ -17,6 +17,7 @@ from lading.engine.endpoints import Networks, settle
 from lading.engine.events import EventBus
 from lading.engine.imageconfig import merge
 from lading.engine.inherited import Finder, inherited_mounts, without_inherited
+from lading.engine.links import settled_links
 from lading.engine.logoptions import check_log_options
 from lading.engine.model import (
     Container,
@@ -94,6 +95,7 @@ class Creation:
             chosen = names.check(name) if name else names.generate(self.registry.names)
             self.registry.reserve(chosen, container_id)
             undo.callback(self.registry.release, chosen, container_id)
+            host.links = settled_links(host.links, chosen, self._find)
             words = config.words
             record = Container(
                 id=container_id,
@@ -152,12 +154,6 @@ class Creation:
         if donor is not None:
             with contextlib.suppress(NotFound):
                 host.network_mode = f"container:{self.registry.find(donor).id}"
-        for link in host.links or ():
-            other = link.partition(":")[0]
-            try:
-                self.registry.find(other)
-            except NotFound as error:
-                raise InvalidParameter(f"could not get container for {other}: {error}") from None
 
     def _find(self, ref: str) -> Container:
         """Find a container that a request refers to: a missing one makes the request wrong."""

@@ -11,6 +11,7 @@ from lading.engine import modes
 from lading.engine.checks.host import split_extra_host
 from lading.engine.endpoints import check_endpoint
 from lading.engine.events import EventBus, EventType
+from lading.engine.links import active_links
 from lading.engine.model import (
     Container,
     EndpointIPAMConfig,
@@ -213,6 +214,7 @@ class Networking:
             if address
         ]
         extra = [self._extra_host(entry) for entry in record.host_config.extra_hosts or ()]
+        extra += [link.hosts_entry for link in active_links(record, self.find)]
         return hostsfile.hosts(entries, extra, base)
 
     def _extra_host(self, entry: str) -> tuple[str, str]:

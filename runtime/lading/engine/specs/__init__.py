@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lading.engine import modes
@@ -23,11 +24,15 @@ from lading.oci.spec import OCI_VERSION, Linux, Root, Spec
 
 @dataclass(frozen=True, slots=True)
 class SpecInputs:
-    """What a spec is made of besides the record and the settings."""
+    """What a spec is made of besides the record and the settings.
+
+    `variables` come before the container's own environment.
+    """
 
     identity: Identity
     mounts: MountPlan
     pid_of: PidOf
+    variables: Sequence[str] = ()
     root: str = "rootfs"
 
 
@@ -45,6 +50,7 @@ def build(record: Container, settings: Settings, inputs: SpecInputs) -> Spec:
         no_new_privileges=settings.no_new_privileges,
         ulimits=settings.ulimits,
         init=bool(inputs.mounts.init_path),
+        variables=inputs.variables,
     )
     bounding = process.capabilities.bounding if process.capabilities else []
     own_uts = host.uts_mode != modes.HOST

@@ -27,6 +27,7 @@ def container_process(
     no_new_privileges: bool = False,
     ulimits: dict[str, tuple[int, int]] | None = None,
     init: bool = False,
+    variables: Sequence[str] = (),
 ) -> Process:
     """Give a container's first process; the flags and ulimits are the daemon's defaults."""
     config, host = record.config, record.host_config
@@ -36,7 +37,7 @@ def container_process(
     return Process(
         cwd=config.working_dir or "/",
         args=[INIT_PATH, "--", *words] if init else words,
-        env=environment(record, tty=config.tty, identity=identity),
+        env=environment(record, tty=config.tty, identity=identity, before=variables),
         terminal=config.tty,
         console_size=_console_size(host.console_size) if config.tty else None,
         user=_user(identity),
@@ -72,9 +73,14 @@ def exec_process(record: Container, config: ExecConfig, identity: Identity) -> P
 
 
 def environment(
-    record: Container, *, tty: bool, identity: Identity, extra: Sequence[str] = ()
+    record: Container,
+    *,
+    tty: bool,
+    identity: Identity,
+    before: Sequence[str] = (),
+    extra: Sequence[str] = (),
 ) -> list[str]:
-    """Put an environment together: PATH, HOSTNAME and TERM, the container's, `extra`, HOME.
+    """Put an environment together: PATH, HOSTNAME, TERM, `before`, the container's, `extra`, HOME.
 
     A variable without `=` removes one that stands before it.
     """
@@ -82,7 +88,7 @@ def environment(
     if tty:
         base.append("TERM=xterm")
     found = {variable.partition("=")[0]: variable for variable in base}
-    for variable in (*(record.config.env or ()), *extra):
+    for variable in (*before, *(record.config.env or ()), *extra):
         name, equals, _ = variable.partition("=")
         if equals:
             found[name] = variable
