@@ -11,11 +11,11 @@ and `collect` remove that.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,7 +203,11 @@ class ImageStore:
             if parent not in self._known:
                 parent = ""
             record = _Record(parent)
-            self._write(image_id, record)
+            try:
+                self._write(image_id, record)
+            except BaseException:
+                self.blobs.delete(image_id)
+                raise
             self._known[image_id] = _Known(record, file)
             return self._snapshot(image_id)
 
@@ -287,9 +291,21 @@ class ImageStore:
                 known = self.parent(known) if known in self._known else ""
         return items
 
-    def lease(self) -> AbstractContextManager[Lease]:
-        """Hold layers that no image refers to yet, while one is being made."""
-        return self.layers.lease()
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Hold layers that no image refers to yet, while one is being made.
+
+        What was held and is still no image's in the end is removed.
+        """
+        with self.layers.lease() as lease:
+            try:
+                yield lease
+            finally:
+                held = set(lease.held)
+                lease.held.clear()
+                with self.lock:
+                    retired = self.layers.retire_unused(held, self.used_layers())
+                self.layers.discard(retired)
 
     def add_layer_users(self, source: Callable[[], Iterable[DiffId]]) -> None:
         """Register one more place that uses layers (the build cache)."""

@@ -10,6 +10,7 @@ ROOT/overlay2/.tmp-*                                      incomplete: the next s
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from lading.storage.streams import Progress, Readable
 from lading.storage.views import Bind
 
 __all__ = ["Bind", "Change", "ChangeKind", "Layer", "LayerStore", "Lease", "RwLayer"]
+
+_LOG = logging.getLogger(__name__)
 
 LINKS = "l"
 INIT = "init"
@@ -106,6 +109,7 @@ class LayerStore(RwLayers):
                 (self.root / name).mkdir(mode=0o711, parents=True, exist_ok=True)
             self._sweep(self.root)
             self._sweep(self.root / INIT)
+            self._drop_damaged()
             for link in os.scandir(self.root / LINKS):
                 if not os.path.exists(link.path):
                     os.unlink(link.path)
@@ -267,6 +271,16 @@ class LayerStore(RwLayers):
                 temporary.rename(directory)
                 self._unsettled.add(record.diff_id)
         return self.get(record.diff_id)
+
+    def _drop_damaged(self) -> None:
+        """Remove layers whose record a power failure cut off: nothing durable refers to them."""
+        for name in os.listdir(self.root):
+            try:
+                if len(name) == 64 and (self.root / name / "layer.json").exists():
+                    self.get("sha256:" + name)
+            except LadingError as error:
+                _LOG.warning("%s; it is removed", error)
+                self._discard(self.root / name)
 
     def _sweep(self, directory: Path) -> None:
         for name in os.listdir(directory):

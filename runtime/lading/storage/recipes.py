@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import zstandard
-
 from lading.errors import LadingError
 from lading.storage.archive.entries import Entry, clean, holds_content
 from lading.storage.archive.reader import TarReader
@@ -33,6 +31,8 @@ class RecipeWriter:
     """Takes what a tapped TarReader consumes and writes it, compressed, to a file."""
 
     def __init__(self, path: Path) -> None:
+        import zstandard
+
         self._file = path.open("xb", buffering=0)
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
         self._pending = bytearray()
@@ -80,6 +80,8 @@ class _Assembly:
     """Reads a recipe with a tapped reader: the tap is what comes out, contents are put between."""
 
     def __init__(self, recipe: BinaryIO, root: int) -> None:
+        import zstandard
+
         decompressor = zstandard.ZstdDecompressor().stream_reader(recipe, closefd=False)
         self._out = bytearray()
         self._reader = TarReader(lambda: decompressor.read(_GATHER), self._tap)

@@ -298,7 +298,7 @@ def test_layers_stay_while_they_are_saved(store: ImageStore) -> None:
     first = next(chunks)
     store.remove("app:1", users=lambda _: [])
     data = first + b"".join(chunks)
-    assert store.collect() == 20
+    assert empty(store)
     assert loaded(store, data)[0].reference == "app:1"
 
 
@@ -318,6 +318,23 @@ def test_import_makes_one_layer(store: ImageStore) -> None:
     assert (image.config.cmd, image.config.labels) == (["/bin/true"], {"a": "b"})
     (step,) = store.history(image)
     assert (step.comment, step.size, step.id) == ("hello", 10, image.id)
+
+
+def test_an_image_that_cannot_be_registered_leaves_nothing(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lading.image import store as module
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(LadingError, match=r"cannot register image .*: no space left on device"):
+        import_(store, io.BytesIO(ONE))
+    with pytest.raises(LadingError):
+        loaded(store, tar(old_archive(["app:1"])))
+    monkeypatch.undo()
+    assert empty(store)
 
 
 @pytest.mark.parametrize(

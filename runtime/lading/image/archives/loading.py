@@ -65,17 +65,10 @@ def load(
     """
     tell = report or _ignore
     with store.lease() as lease:
-        try:
-            intake = Intake(store.layers, lease, tell)
-            intake.read(source)
-            found = list(_images(intake))
-            return [loaded for one in found for loaded in _register(store, one, tell)]
-        finally:
-            candidates = set(lease.held)
-            lease.held.clear()
-            with store.lock:
-                retired = store.layers.retire_unused(candidates, store.used_layers())
-            store.layers.discard(retired)
+        intake = Intake(store.layers, lease, tell)
+        intake.read(source)
+        found = list(_images(intake))
+        return [loaded for one in found for loaded in _register(store, one, tell)]
 
 
 def _ignore(event: LoadEvent) -> None:

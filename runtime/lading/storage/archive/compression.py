@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import os
 from collections.abc import Callable
 from enum import Enum
@@ -138,7 +136,11 @@ def _decompressor(kind: Compression) -> _Decompressor:
         fresh: _Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
         return fresh
     if kind is Compression.BZIP2:
+        import bz2
+
         return bz2.BZ2Decompressor()
+    import lzma
+
     return lzma.LZMADecompressor(memlimit=1 << 28)
 
 
