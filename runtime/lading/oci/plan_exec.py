@@ -107,8 +107,7 @@ def _setup(
     for kind in kinds:
         if kind is not Namespace.PID:
             flags |= int(kind.flag)
-    if flags:
-        yield EnterContainer(pid, flags)
+    yield EnterContainer(pid, flags)
     if Namespace.USER in kinds:
         yield BecomeNamespaceRoot()
     yield StartSession()

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 def directory_of(options: argparse.Namespace) -> Path:
     """Give the state directory of the container that *options* name. Raises InvalidParameter."""
     check_id(options.id)
-    root: str = options.root
-    return Path(root) / options.id
+    return Path(str(options.root), str(options.id))
 
 
 def container_of(options: argparse.Namespace) -> Container:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ class BindMount(Step, frozen=True):
         tree = ctx.trees.get(self.destination) if self.opened else None
         source = self.source if tree is None else through(tree)
         try:
-            is_file = not os.path.isdir(source)
+            is_file = not _is_directory(source)
             with target(ctx, self.destination, is_file=is_file) as path:
                 _refuse_proc(ctx, path, self.destination)
                 if tree is None:
@@ -128,6 +129,13 @@ class BindMount(Step, frozen=True):
             with mounted(ctx, self.destination) as path:
                 mounts.remount_bind(path, wanted)
         _spread(ctx, self.destination, self.options)
+
+
+def _is_directory(source: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(source).st_mode)
+    except FileNotFoundError:
+        raise Refused(f"bind source path does not exist: {source}", errno.ENOENT) from None
 
 
 def _inside(path: str) -> int:

@@ -29,7 +29,11 @@ class JoinMountNamespace(Step, frozen=True):
 
 
 class EnterContainer(Step, frozen=True):
-    """Enter all namespaces of a running container at once, but that for process ids."""
+    """Enter all namespaces of a running container at once, but that for process ids; and its root.
+
+    The root of its mount namespace need not be its own: it is not where the runtime lived in a
+    chroot, or could not pivot.
+    """
 
     pid: int
     flags: int
@@ -37,11 +41,24 @@ class EnterContainer(Step, frozen=True):
     def describe(self) -> str:
         """Say which kinds."""
         kinds = [kind.value for kind in Namespace if self.flags & kind.flag]
-        return f"join the {', '.join(kinds)} namespaces of process {self.pid}"
+        return (
+            f"join the {', '.join(kinds) or 'same'} namespaces and the root of process {self.pid}"
+        )
 
     def execute(self, ctx: Context) -> None:
-        """Enter them by the pidfd of PID 1 that the runtime opened."""
-        namespaces.setns(ctx.target, self.flags)
+        """Enter them by the pidfd of PID 1 that the runtime opened.
+
+        A process that has its pid by now has not its pidfd, so this fails then.
+        """
+        path = f"/proc/{self.pid}/root"
+        with Attempt("open", path):
+            root = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self.flags:
+            namespaces.setns(ctx.target, self.flags)
+        with Attempt("enter the root of process", self.pid):
+            os.fchdir(root)
+            os.chroot(".")
+            os.close(root)
 
 
 class UnshareCgroupNamespace(Step, frozen=True):

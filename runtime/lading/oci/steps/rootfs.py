@@ -73,8 +73,9 @@ class BindRoot(Step, frozen=True):
         return "bind the root onto itself"
 
     def execute(self, ctx: Context) -> None:
-        """Bind it, with what is mounted below it."""
+        """Bind it, with what is mounted below it; what the host mounts there later stays out."""
         mounts.bind(ctx.rootfs, ctx.rootfs, recursive=True)
+        mounts.set_propagation(ctx.rootfs, Propagation.PRIVATE)
         _open_root(ctx)
 
 

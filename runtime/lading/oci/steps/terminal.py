@@ -143,10 +143,24 @@ class ConnectStdio(Step, frozen=True):
         _become(ctx.stdio)
         for descriptor in (0, 1, 2):
             facts = os.fstat(descriptor)
-            is_null = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _NULL_DEVICE
-            if facts.st_uid != self.uid and not is_null:
+            if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _NULL_DEVICE:
+                _reopen_null(descriptor)
+            elif facts.st_uid != self.uid:
                 with suppress(OSError):
                     os.fchown(descriptor, self.uid, -1)
+
+
+def _reopen_null(descriptor: int) -> None:
+    """Exchange the host's null device for the container's own, if that is one."""
+    try:
+        own = os.open("/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    facts = os.fstat(own)
+    if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _NULL_DEVICE:
+        os.set_blocking(own, True)
+        os.dup2(own, descriptor, inheritable=True)
+    os.close(own)
 
 
 def _become(sources: tuple[int, int, int]) -> None:
