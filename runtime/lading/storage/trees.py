@@ -218,12 +218,14 @@ def _remove_directory(name: bytes, directory: int) -> None:
     """Remove a tree depth first, holding two descriptors however deep it is."""
     current = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
     path = [name]
+    above_it = [_identity(directory)]
     try:
         waiting = [_empty(current)]
         while True:
             if waiting[-1]:
                 below = waiting[-1].pop()
                 deeper = os.open(below, OPEN_DIRECTORY, dir_fd=current)
+                above_it.append(_identity(current))
                 os.close(current)
                 current = deeper
                 path.append(below)
@@ -236,10 +238,17 @@ def _remove_directory(name: bytes, directory: int) -> None:
             above = os.open("..", OPEN_DIRECTORY, dir_fd=current)
             os.close(current)
             current = above
+            if _identity(current) != above_it.pop():
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), done)  # it was moved
             _rmdir(done, current)
     finally:
         os.close(current)
     _rmdir(name, directory)
+
+
+def _identity(directory: int) -> tuple[int, int]:
+    found = os.fstat(directory)
+    return found.st_dev, found.st_ino
 
 
 def _empty(directory: int) -> list[bytes]:

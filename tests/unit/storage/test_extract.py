@@ -202,6 +202,33 @@ def test_strict_replacing(tmp_path: Path, there: Item, comes: Item, message: str
         extract(tar([comes]), tmp_path / "r", Replacing, strict=True)
 
 
+def test_a_set_group_id_directory_does_not_hand_its_group_on(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    os.chown(tmp_path / "r", 0, 77)
+    (tmp_path / "r").chmod(0o2755)
+    extract(tar([Item("f", b"1"), directory("d")]), tmp_path / "r", Replacing)
+    assert (tmp_path / "r/f").stat().st_gid == 0
+    assert (tmp_path / "r/d").stat().st_gid == 0
+
+
+def test_what_a_container_puts_in_place_of_a_directory_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0o700)
+    (tmp_path / "r").mkdir()
+    root = open_root(tmp_path / "r")
+    source = reader(tar([directory("d", mode=0o777, uid=5)]))
+    with Replacing(root) as extractor:
+        for entry in source:
+            extractor.add(entry, source)
+        (tmp_path / "r/d").rmdir()
+        (tmp_path / "r/d").symlink_to(secret)
+        with pytest.raises(InvalidParameter, match='"d/" was replaced while it was extracted'):
+            extractor.finish()
+    os.close(root)
+    status = secret.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, 0)
+
+
 def test_packing_and_extracting_is_the_identity(tmp_path: Path) -> None:
     items = [
         directory("d", mode=0o1777, mtime=1_600_000_000),

@@ -47,6 +47,12 @@ class Extractor:
     `Replacing`.
     """
 
+    fresh = False
+    """The directories are all our own and new: in them a new file is root's without being told so.
+
+    Elsewhere one may have the set-group-ID bit, and hand its group on.
+    """
+
     def __init__(self, root: int, *, owner: tuple[int, int] | None = None) -> None:
         self.size = 0
         self._root = root
@@ -160,9 +166,8 @@ class Extractor:
             elif entry.stored:
                 for piece in reader.content():
                     _write(descriptor, piece)
-            uid, gid = self._owner or (entry.uid, entry.gid)
-            if uid or gid:
-                os.fchown(descriptor, _id(entry, uid), _id(entry, gid))
+            if entry.uid or entry.gid or not self.fresh:
+                os.fchown(descriptor, *self._owner_of(entry))
             os.fchmod(descriptor, entry.mode)
             if entry.xattrs:
                 _set_xattrs(descriptor, entry)
@@ -211,18 +216,42 @@ class Extractor:
         self._dress(entry, parent, name)
 
     def _dress(self, entry: Entry, parent: int, name: bytes) -> None:
-        """Set the attributes of anything but a file, by name: it is not opened."""
-        uid, gid = self._owner or (entry.uid, entry.gid)
-        os.chown(name, _id(entry, uid), _id(entry, gid), dir_fd=parent, follow_symlinks=False)
-        if entry.kind is not Kind.SYMLINK:
-            os.chmod(name, entry.mode, dir_fd=parent)
+        """Set the attributes of anything but a file.
+
+        A container may put something else in its place meanwhile: it is opened without following
+        links and without waking a device, and looked at, before its mode is set.
+        """
+        if entry.kind is Kind.SYMLINK:
+            self._dress_link(entry, parent, name)
+            return
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            if stat.S_IFMT(os.fstat(descriptor).st_mode) != type_bits(entry.kind):
+                raise InvalidParameter(f"{entry.shown} was replaced while it was extracted")
+            path = b"/proc/self/fd/%d" % descriptor
+            os.chown(path, *self._owner_of(entry))
+            os.chmod(path, entry.mode)
+            if entry.xattrs:
+                _set_xattrs(path, entry, follow=True)
+            os.utime(path, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(descriptor)
+
+    def _dress_link(self, entry: Entry, parent: int, name: bytes) -> None:
+        os.chown(name, *self._owner_of(entry), dir_fd=parent, follow_symlinks=False)
         if entry.xattrs:
-            _set_xattrs(b"/proc/self/fd/%d/%s" % (parent, name), entry)
+            _set_xattrs(b"/proc/self/fd/%d/%s" % (parent, name), entry, follow=False)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+
+    def _owner_of(self, entry: Entry) -> tuple[int, int]:
+        uid, gid = self._owner or (entry.uid, entry.gid)
+        return _id(entry, uid), _id(entry, gid)
 
 
 class LayerExtractor(Extractor):
     """Writes a layer as overlayfs wants it: whiteouts as devices 0/0, opaque directories marked."""
+
+    fresh = True
 
     def special(self, entry: Entry, parent: tuple[int, bytes], name: bytes) -> bool:
         """Turn `.wh.` files into what they mean."""
@@ -319,16 +348,13 @@ def _id(entry: Entry, number: int) -> int:
     return number
 
 
-def _set_xattrs(target: int | bytes, entry: Entry) -> None:
+def _set_xattrs(target: int | bytes, entry: Entry, *, follow: bool = True) -> None:
     """Set extended attributes; what the file system cannot hold is left out, as in Docker."""
     for name, value in (entry.xattrs or {}).items():
         if name.startswith(_OVERLAY_XATTRS):
             continue
         try:
-            if isinstance(target, int):
-                os.setxattr(target, name, value)
-            else:
-                os.setxattr(target, name, value, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=follow)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise

@@ -139,6 +139,8 @@ class _Packer:
         left = size
         descriptor = os.open(node.name, _OPEN, dir_fd=node.parent)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise LadingError(f"cannot pack {shown(node.path)}: it was replaced meanwhile")
             while left:
                 data = os.read(descriptor, min(left, _READ))
                 if not data:
