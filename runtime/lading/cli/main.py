@@ -122,8 +122,9 @@ def _dispatch(context: Context, options: Options) -> int:
     command = _load(module, name)
     called = " ".join(words[:used])
     context.command = called
+    rest = ["--", *words[used:]] if name == registry.COMPLETE else words[used:]
     try:
-        parsed = flags.parse(command.flags, words[used:], interspersed=command.interspersed)
+        parsed = flags.parse(command.flags, rest, interspersed=command.interspersed)
     except HelpAsked:
         from lading.cli import help as help_
 

@@ -129,6 +129,9 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 
+#: The command that completion scripts ask; it is not listed.
+COMPLETE = "__complete"
+
 ALIASES = {
     "container": {"list": "ls", "ps": "ls", "remove": "rm"},
     "image": {"list": "ls", "remove": "rm"},
@@ -140,6 +143,8 @@ ALIASES = {
 def find(words: list[str]) -> tuple[str, str, int] | None:
     """Find a command: its module, its name in there and how many words it took; None if there is none."""
     first = words[0]
+    if first == COMPLETE:
+        return "completion", COMPLETE, 1
     for commands in SECTIONS.values():
         if first in commands:
             return commands[first], first, 1

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGCHLD, SIGINT, SIGPIPE, SIGRTMAX, SIGRTMIN, SIGURG, SIGWINCH
+from _signal import (
+    SIGCHLD,
+    SIGHUP,
+    SIGINT,
+    SIGPIPE,
+    SIGQUIT,
+    SIGRTMAX,
+    SIGRTMIN,
+    SIGTERM,
+    SIGURG,
+    SIGWINCH,
+)
 
 from lading.cli import terminal
 from lading.cli.command import STDIN, STDOUT
-from lading.cli.failures import ApiError, CliError
+from lading.cli.failures import ApiError, CliError, Exit
 from lading.cli.loop import Loop
 from lading.cli.streams import Pump
 
@@ -19,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Signals that are ours alone: about our own children and pipes.
 OWN_SIGNALS = frozenset((SIGCHLD, SIGPIPE, SIGURG))
+#: Signals that end us; with a terminal in raw mode, that has to be undone first.
+ENDING = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
 PROXIED = tuple(n for n in (*range(1, 32), *range(SIGRTMIN, SIGRTMAX + 1)) if n not in OWN_SIGNALS)
 
 
@@ -71,28 +84,41 @@ class Session:
         self.pump = Pump(self.loop, hijacked, tty=self.tty, stdin=stdin, detach_keys=keys)
 
     def catch_signals(self, proxy_to: str) -> None:
-        """Notice the terminal's changes of size, and pass all other signals on to a container, if one is named."""
+        """Pass signals on to a container, if one is named; with a terminal, notice its changes of size.
+
+        Signals that nobody gets end the session, and leave the process in the container alone.
+        """
         self._proxy_to = proxy_to
-        numbers = PROXIED if proxy_to else (SIGWINCH,) if self.tty else ()
+        numbers = PROXIED if proxy_to else (SIGWINCH, *ENDING) if self.tty else ()
         if numbers:
             self.loop.signals(numbers, self._signalled)
 
     def _signalled(self, number: int) -> None:
         if number == SIGWINCH and self.tty:
             self.resize()
-        if self._proxy_to:
-            try:
-                self.context.client.post(
-                    f"/containers/{self._proxy_to}/kill", {"signal": str(number)}
-                )
-            except ApiError:
-                return
+        if not self._proxy_to:
+            if number in ENDING:
+                raise Exit(128 + number)
+            return
+        try:
+            self.context.client.post(f"/containers/{self._proxy_to}/kill", {"signal": str(number)})
+        except ApiError:
+            return
+
+    def redraw(self) -> None:
+        """Have the program in the terminal draw itself again: for it, the size changes and changes back."""
+        size = terminal.size(STDOUT)
+        if self.tty and size:
+            self._send_size((size[0] + 1, size[1] + 1))
+            self._send_size(size)
 
     def resize(self) -> None:
         """Tell the daemon the terminal's size, if it has one that is not known there."""
         size = terminal.size(STDOUT)
-        if not self.tty or size is None or size == self._size:
-            return
+        if self.tty and size and size != self._size:
+            self._send_size(size)
+
+    def _send_size(self, size: tuple[int, int]) -> None:
         self._size = size
         try:
             self.context.client.post(self._resize_path, {"h": size[0], "w": size[1]})
@@ -120,8 +146,3 @@ class Session:
             self.context.error(f"lading: error waiting for the container: {error}\n")
             return 125
         return int(answer.get("StatusCode", 0))
-
-
-def interrupt_status() -> int:
-    """Give the exit status of a program that SIGINT ended."""
-    return 128 + SIGINT

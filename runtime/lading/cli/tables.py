@@ -48,11 +48,12 @@ def table(rows: list[list[str]], shrinkable: list[bool], width: int | None) -> s
     With a width (that of the terminal), the columns that may be are cut to make the table fit, widest first.
     """
     if width is not None:
-        rows = _fit(rows, shrinkable, width)
+        rows = fit(rows, shrinkable, width)
     return align("\n".join("\t".join(row) for row in rows)) + "\n"
 
 
-def _fit(rows: list[list[str]], shrinkable: list[bool], width: int) -> list[list[str]]:
+def fit(rows: list[list[str]], shrinkable: list[bool], width: int) -> list[list[str]]:
+    """Cut cells of the columns that may shrink, widest first, until the rows fit into a width."""
     columns = len(rows[0])
     sizes = [max(len(row[c]) for row in rows) for c in range(columns)]
     headers = [max(len(cell), MINIMUM - PADDING) for cell in rows[0]]

@@ -31,6 +31,7 @@ class Packer:
         info = self._archive.gettarinfo(path, name)
         if info is None:
             return
+        info.mtime = int(info.mtime)
         info.name = name + "/" if info.isdir() and not name.endswith("/") else name
         if self._owner:
             info.uid, info.gid = self._owner

@@ -70,7 +70,7 @@ class Usage:
         return self._pair(self.read, self.written)
 
     def _pair(self, one: int, other: int) -> str:
-        return f"{human_size(one)} / {human_size(other)}" if self.known else "-- / --"
+        return f"{human_size(one)} / {human_size(other)}" if self.known else "--"
 
     def processes_text(self) -> str:
         """Show the number of processes."""

@@ -35,7 +35,7 @@ def attach(context: Context, options: Options) -> int:
         waiting = context.client.request("POST", f"/containers/{container}/wait")
         hijacked = context.client.hijack(f"/containers/{container}/attach", query)
         session.connect(hijacked, stdin=stdin, keys=keys)
-        session.resize()
+        session.redraw()
         if session.stream():
             raise CliError("read escape sequence")
         return session.status(waiting)

@@ -15,6 +15,7 @@ from lading.cli.session import Session, check_terminal, detach_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from lading.cli.client.http import Response
@@ -129,6 +130,16 @@ def create(context: Context, options: Options) -> int:
 
 def run(context: Context, options: Options) -> int:
     """Create a container, start it, and stay with it unless told otherwise."""
+    return run_watched(context, options, lambda _container: None)
+
+
+def run_watched(
+    context: Context, options: Options, started: Callable[[str], None], *, keep: bool = False
+) -> int:
+    """Do what `run` does, and call `started` with the container's id once it runs.
+
+    With `keep`, the daemon does not remove the container at its end, whatever `--rm` says.
+    """
     detached = options.on("detach")
     if detached and options.given("attach"):
         raise CliError("conflicting options: cannot specify both --attach and --detach")
@@ -138,6 +149,8 @@ def run(context: Context, options: Options) -> int:
         raise _failure(error, context, NOT_CREATED) from None
     if detached:
         body.update(AttachStdin=False, AttachStdout=False, AttachStderr=False, StdinOnce=False)
+    if keep:
+        body["HostConfig"]["AutoRemove"] = False
     check_terminal(stdin=bool(body.get("AttachStdin")), tty=options.on("tty"))
     keys = detach_keys(context, options.text("detach-keys"))
     if options.on("tty") and (size := terminal.size(STDOUT)):
@@ -148,9 +161,10 @@ def run(context: Context, options: Options) -> int:
         raise _failure(error, context, NOT_CREATED) from None
     if detached:
         _start(context, container)
+        started(container)
         context.out(f"{container}\n")
         return 0
-    return _stay(context, options, container, body, keys)
+    return _stay(context, options, container, body, keys, started)
 
 
 def _start(context: Context, container: str) -> None:
@@ -161,12 +175,17 @@ def _start(context: Context, container: str) -> None:
 
 
 def _stay(
-    context: Context, options: Options, container: str, body: dict[str, Any], keys: bytes
+    context: Context,
+    options: Options,
+    container: str,
+    body: dict[str, Any],
+    keys: bytes,
+    started: Callable[[str], None],
 ) -> int:
     """Attach before the start, so that no output is lost, and end with the container's exit status."""
     tty, stdin = bool(body.get("Tty")), bool(body.get("AttachStdin"))
     streams = {name: bool(body.get(f"Attach{name.title()}")) for name in ("stdin", "stdout", "stderr")}
-    remove = options.on("rm")
+    remove = bool(body["HostConfig"].get("AutoRemove"))
     with Session(context, tty=tty, resize_path=f"/containers/{container}/resize") as session:
         session.catch_signals(container if options.on("sig-proxy") and not tty else "")
         if any(streams.values()):
@@ -180,6 +199,7 @@ def _stay(
             if remove:
                 waiting.read()
             raise
+        started(container)
         session.resize()
         if session.stream():
             return 0
