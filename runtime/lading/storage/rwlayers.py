@@ -184,7 +184,8 @@ class RwLayers(ABC):
 
     def image_view(self, chain: Sequence[DiffId]) -> AbstractContextManager[int]:
         """Give a read-only directory fd at the root of an image's file system."""
-        lower = ":".join(self._lower(tuple(chain)))
+        # overlayfs wants two directories when none of them can be written: the empty one is last.
+        lower = ":".join([*self._lower(tuple(chain)), "view"])
         return overlay_view(self.root, self.root / "view", "lowerdir=" + lower, read_only=True)
 
     def paths(self, chain: Sequence[DiffId]) -> list[Path]:
