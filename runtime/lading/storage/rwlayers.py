@@ -70,6 +70,7 @@ class RwLayers(ABC):
         with self._lock:
             if container_id in self._chains:
                 raise Conflict(f"container {container_id} has a layer already")
+            self.paths(layers)  # missing ones are told now; from here on they cannot go
             self._chains[container_id] = layers
         try:
             self._init_key(layers)

@@ -88,6 +88,15 @@ def test_one_layer_for_one_container(layers: LayerStore, chain: list[str]) -> No
             layers.remove_rw(bad)
 
 
+def test_layers_that_went_cannot_be_built_on(layers: LayerStore, chain: list[str]) -> None:
+    layers.create_rw(ID, chain)
+    layers.remove_rw(ID)
+    layers.discard(layers.retire_unused(chain, keep=set()))
+    with pytest.raises(NotFound, match="does not exist"):
+        layers.create_rw(ID, chain)
+    assert layers.rw_chains() == []
+
+
 def test_the_merged_view(layers: LayerStore, chain: list[str]) -> None:
     rw = layers.create_rw(ID, chain)
     found = content(layers, rw)
