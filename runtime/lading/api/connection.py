@@ -26,6 +26,9 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
 HEADER_LIMIT = 1 << 20
 """Bytes that a request's line or one of its headers may have; that of Go's server, too."""
 
+READ_BUFFER = 1 << 20
+"""Bytes of a body that wait for the thread that reads it: a small buffer makes it wait often."""
+
 
 class Connection(RequestHandler):
     """The server's side of one connection."""
@@ -112,6 +115,7 @@ class ConnectionServer(Server):
             auto_decompress=False,
             max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT,
+            read_bufsize=READ_BUFFER,
         )
 
     def _make_request(
