@@ -185,7 +185,7 @@ def decode_image(data: bytes) -> ImageFile:
         image = msgspec.json.decode(data, type=ImageFile)
     except msgspec.ValidationError:
         image = _decode_leniently(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidParameter(f"invalid image config: {error}") from None
     for diff_id in image.rootfs.diff_ids:
         if not is_digest(diff_id):
@@ -207,7 +207,7 @@ def _decode_leniently(data: bytes) -> ImageFile:
                 if isinstance(value, str):
                     raw[part][name] = [value]
         return msgspec.convert(raw, ImageFile)
-    except (msgspec.ValidationError, AttributeError) as error:
+    except (msgspec.DecodeError, AttributeError, RecursionError) as error:
         raise InvalidParameter(f"invalid image config: {error}") from None
 
 
@@ -242,7 +242,7 @@ def decode(data: bytes, kind: type[Any], what: str) -> Any:
     """Read a manifest, index or the like; InvalidParameter, naming `what`, when it is malformed."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidParameter(f"invalid {what}: {error}") from None
 
 

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lading.errors import InvalidParameter
 from lading.image.archives.importing import parse_platform
@@ -12,9 +14,13 @@ from lading.image.model import (
     Healthcheck,
     History,
     ImageFile,
+    Index,
+    Manifest,
     RootFs,
+    SavedImage,
     architecture,
     chain_ids,
+    decode,
     decode_image,
     encode_image,
 )
@@ -103,6 +109,42 @@ def test_what_docker_reads_leniently() -> None:
 def test_what_is_no_config(data: bytes) -> None:
     with pytest.raises(InvalidParameter, match="invalid image config"):
         decode_image(data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+MEMBERS = ["config", "rootfs", "history", "created", "architecture", "author", "container_config"]
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON))
+def test_any_json_is_a_config_or_refused(members: dict[str, Any]) -> None:
+    try:
+        file = decode_image(json.dumps(members).encode())
+    except InvalidParameter as error:
+        assert error.message.startswith("invalid image config: ")  # noqa: PT017
+        return
+    assert decode_image(encode_image(file)).diff_ids == file.diff_ids
+
+
+@given(JSON, st.sampled_from([Manifest, Index, list[SavedImage]]))
+def test_any_json_is_a_manifest_or_refused(content: Any, kind: type[Any]) -> None:
+    try:
+        decode(json.dumps(content).encode(), kind, "manifest")
+    except InvalidParameter as error:
+        assert error.message.startswith("invalid manifest: ")  # noqa: PT017
+
+
+@pytest.mark.parametrize("nested", [b"[" * 500_000, b'{"config":' * 500_000, b'{"x":' * 500_000])
+def test_deep_nesting_is_refused(nested: bytes) -> None:
+    with pytest.raises(InvalidParameter, match="invalid image config"):
+        decode_image(nested)
+    with pytest.raises(InvalidParameter, match="invalid index"):
+        decode(nested, Index, "index")
 
 
 def test_chain_ids() -> None:
