@@ -1,4 +1,4 @@
-"""What a build sends to the daemon: a directory, without what .dockerignore leaves out, and the Dockerfile."""
+"""What a build sends: a directory without what .dockerignore leaves out, and the Dockerfile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def open_context(place: str, dockerfile: str, stdin: Iterator[bytes]) -> BuildCo
     """Open the context at a path or URL, `-` for stdin; raises CliError if there is none."""
     if place == "-":
         if dockerfile == "-":
-            raise CliError("invalid argument: can't use stdin for both build context and dockerfile")
+            raise CliError(
+                "invalid argument: can't use stdin for both build context and dockerfile"
+            )
         return _from_stdin(dockerfile, stdin)
     if place.startswith(REMOTE):
         if dockerfile == "-":
@@ -50,7 +52,9 @@ def open_context(place: str, dockerfile: str, stdin: Iterator[bytes]) -> BuildCo
     if not os.path.exists(place):
         raise CliError(f'unable to prepare context: path "{place}" not found')
     if not os.path.isdir(place):
-        raise CliError(f"unable to prepare context: context must be a directory: {os.path.abspath(place)}")
+        raise CliError(
+            f"unable to prepare context: context must be a directory: {os.path.abspath(place)}"
+        )
     try:
         return _from_directory(os.path.realpath(place), dockerfile, stdin)
     except LadingError as error:
@@ -110,7 +114,7 @@ def _from_directory(root: str, given: str, stdin: Iterator[bytes]) -> BuildConte
 
 
 def _rules(root: str, dockerfile: str) -> IgnoreRules:
-    """Read the rules: those of the Dockerfile's own ignore file, if there is one, else the context's."""
+    """Read the rules of the Dockerfile's own ignore file, if there is one, else the context's."""
     for name in (f"{dockerfile}.dockerignore", IGNORE_FILE) if dockerfile else (IGNORE_FILE,):
         try:
             with open(os.path.join(root, name), encoding="utf-8", errors="surrogateescape") as file:
@@ -139,7 +143,7 @@ def _pack(
 def entries(
     root: str, rules: IgnoreRules, always: tuple[str, ...] = (), below: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Walk a context: each path that belongs to it with its name, directories before what is in them.
+    """Walk a context: each path and its name, directories before what is in them.
 
     `always` names files that belong to it whatever the rules say.
     """

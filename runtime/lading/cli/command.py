@@ -20,8 +20,9 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 class Command:
     """One command: how it is called, what it does in words, and the function that does it.
 
-    `about` is the paragraph that `--help` begins with, `examples` are pairs of a command line (without "lading ") and
-    what it does. `arguments` is the least and the greatest number of arguments, None for no limit.
+    `about` is the paragraph that `--help` begins with, `examples` are pairs of a command line
+    (without "lading ") and what it does. `arguments` is the least and the greatest number of
+    arguments, None for no limit.
     """
 
     __slots__ = (
@@ -61,9 +62,11 @@ class Command:
 
 
 class Context:
-    """What all commands share: the daemon, the user's configuration, and the way to the terminal."""
+    """What all commands share: the daemon, the user's configuration, the way to the terminal."""
 
-    def __init__(self, *, host: str = "", config_dir: str = "", tls: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, host: str = "", config_dir: str = "", tls: dict[str, Any] | None = None
+    ) -> None:
         self.host = host
         self.config_dir = config_dir
         self.tls = tls
@@ -94,11 +97,15 @@ class Context:
 
     def out(self, text: str | bytes) -> None:
         """Write to stdout, all of it and at once."""
-        write_all(STDOUT, text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+        write_all(
+            STDOUT, text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        )
 
     def error(self, text: str | bytes) -> None:
         """Write to stderr."""
-        write_all(STDERR, text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+        write_all(
+            STDERR, text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        )
 
     def width(self) -> int | None:
         """Give the width of the terminal that stdout is, None if it is none."""

@@ -1,4 +1,7 @@
-"""Propose what could follow on a command line; the shells' completion scripts ask `lading __complete WORD…`."""
+"""Propose what could follow on a command line.
+
+The shells' completion scripts ask `lading __complete WORD…`.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,15 @@ def _candidates(context: Context, before: list[str], last: str) -> list[str]:
 def _without_globals(words: list[str]) -> list[str]:
     rest = list(words)
     while rest and rest[0].startswith("-"):
-        takes_value = rest[0] in ("-H", "--host", "--config", "-l", "--log-level", "-c", "--context")
+        takes_value = rest[0] in (
+            "-H",
+            "--host",
+            "--config",
+            "-l",
+            "--log-level",
+            "-c",
+            "--context",
+        )
         del rest[: 2 if takes_value else 1]
     return rest
 
@@ -77,7 +88,9 @@ def _values(context: Context, option: str) -> list[str]:
 
 def _arguments(context: Context, command: Command, given: list[str]) -> list[str]:
     """List objects of the kind that the command's usage names for its next argument."""
-    if command.name in ("run", "create", "exec") and any(not word.startswith("-") for word in given):
+    if command.name in ("run", "create", "exec") and any(
+        not word.startswith("-") for word in given
+    ):
         return []
     words = command.usage.replace("[", " ").replace("]", " ").split()
     kind = next((k for word in words for k in KINDS if word.startswith(k)), "")

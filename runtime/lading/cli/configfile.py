@@ -1,4 +1,4 @@
-"""The user's config.json: credentials, default formats, detach keys, proxies. It is Docker's own file."""
+"""The user's config.json, which is Docker's: credentials, formats, detach keys, proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class ConfigFile:
-    """The content of config.json in `directory`, LADING_CONFIG, DOCKER_CONFIG or ~/.docker; empty if there is none."""
+    """The content of config.json in `directory`, LADING_CONFIG, DOCKER_CONFIG or ~/.docker.
+
+    Empty if there is none.
+    """
 
     def __init__(self, directory: str = "") -> None:
         home = os.environ.get("HOME") or "/"
@@ -48,7 +51,7 @@ class ConfigFile:
         return {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
 
     def proxies(self, host: str) -> dict[str, str]:
-        """Give the proxy variables for containers of the daemon at `host`, in upper and lower case."""
+        """Give the proxy variables for containers of a daemon, in upper and lower case."""
         table = self.data.get("proxies")
         if not isinstance(table, dict):
             return {}

@@ -1,7 +1,7 @@
-"""What `cp` has to find out: which side is the container's, and what the copy is called where it arrives.
+"""What `cp` has to find out: which side is the container's, and what the copy is called there.
 
-The rules are those of cp(1): a copy goes into a directory that exists and becomes one that does not, `/.` at the end
-of the source means what is in it.
+The rules are those of cp(1): a copy goes into a directory that exists and becomes one that does
+not, `/.` at the end of the source means what is in it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ class ContainerPath:
 
 
 def split_argument(text: str) -> tuple[str, str]:
-    """Cut `container:path`; a local path, also one with a colon after a `/` or a leading dot, has no container."""
+    """Cut `container:path`.
+
+    A local path, also one with a colon after a `/` or a leading dot, has no container.
+    """
     if text.startswith(("/", ".")):
         return "", text
     container, colon, path = text.partition(":")
@@ -73,7 +76,10 @@ def read_stat(header: str) -> dict[str, Any]:
 
 
 def look_up(client: Client, container: str, path: str, *, follow: bool) -> ContainerPath:
-    """Ask what is at a path, following symbolic links if told to; raises ApiError for a container there is not."""
+    """Ask what is at a path, following symbolic links if told to.
+
+    Raises ApiError for a container there is not.
+    """
     for _ in range(MAX_LINKS):
         try:
             response = client.request("HEAD", f"/containers/{container}/archive", {"path": path})
@@ -99,7 +105,7 @@ def asserts_directory(path: str) -> bool:
 
 
 class Destination:
-    """Where a copy arrives: the directory to unpack in, and the new name of its top, "" for its contents only."""
+    """Where a copy arrives: a directory, and the new name of its top, "" for its contents only."""
 
     __slots__ = ("directory", "name")
 
@@ -111,7 +117,10 @@ class Destination:
 def place(
     source: str, *, source_is_directory: bool, path: str, exists: bool, is_directory: bool
 ) -> Destination:
-    """Decide where the copy of `source` arrives if it goes to `path`; raises CliError for what cannot be."""
+    """Decide where the copy of `source` arrives if it goes to `path`.
+
+    Raises CliError for what cannot be.
+    """
     contents = source_is_directory and only_contents(source)
     base = "" if contents else posixpath.basename(os.path.normpath(source)).strip("/")
     if is_directory:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from lading.cli.configfile import ConfigFile
 
 HUB = "https://index.docker.io/v1/"
-TOKEN_USER = "<token>"
+TOKEN_USER = "<token>"  # noqa: S105 - the name that helpers give to a token
 
 
 def server_key(domain: str) -> str:
-    """Give the name under which a registry's credentials are kept: its host, or Docker Hub's address."""
+    """Give the name that a registry's credentials are kept under: its host, or Hub's address."""
     if domain in ("", "docker.io", "index.docker.io", "registry-1.docker.io"):
         return HUB
     host = domain.removeprefix("https://").removeprefix("http://")
@@ -34,14 +34,15 @@ def _helper(config: ConfigFile, server: str) -> str:
 
 def _ask_helper(helper: str, verb: str, request: str) -> str:
     """Run a credential helper; raises CliError if there is none or it fails."""
-    import subprocess  # noqa: S404 - credential helpers are programs by definition
+    import subprocess
 
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run([program, verb], input=request, capture_output=True, text=True)
     except OSError:
         raise CliError(
-            f"error getting credentials - err: exec: \"{program}\": executable file not found in $PATH"
+            f'error getting credentials - err: exec: "{program}": '
+            "executable file not found in $PATH"
         ) from None
     if done.returncode:
         raise CliError(f"{program} {verb} failed: {done.stdout.strip() or done.stderr.strip()}")
@@ -85,7 +86,10 @@ def _read_entry(entry: dict[str, str], server: str) -> dict[str, str]:
 
 
 def keep(config: ConfigFile, server: str, user: str, password: str, token: str) -> str:
-    """Keep credentials that a registry has accepted; gives the file they are in, or "" for a helper."""
+    """Keep credentials that a registry has accepted.
+
+    Gives the file they are in, or "" for a helper.
+    """
     if helper := _helper(config, server):
         secret = {"ServerURL": server, "Username": user, "Secret": password}
         if token:
@@ -116,7 +120,7 @@ def forget(config: ConfigFile, server: str) -> bool:
 
 
 def header(auth: object) -> str:
-    """Encode credentials for the X-Registry-Auth and X-Registry-Config headers (base64, URL alphabet)."""
+    """Encode credentials for X-Registry-Auth and X-Registry-Config (base64, URL alphabet)."""
     encoded = b2a_base64(fastjson.dumps(auth).encode(), newline=False).decode()
     return encoded.replace("+", "-").replace("/", "_")
 

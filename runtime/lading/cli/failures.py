@@ -1,9 +1,9 @@
 """What ends a command early, and with which exit status.
 
-    CliError            a sentence for stderr and an exit status
-    ├── UsageError      the command line cannot be: also where to read how it can
-    ├── ApiError        the daemon refused; carries the HTTP status
-    └── NoDaemon        nothing listens where the daemon should
+CliError            a sentence for stderr and an exit status
+├── UsageError      the command line cannot be: also where to read how it can
+├── ApiError        the daemon refused; carries the HTTP status
+└── NoDaemon        nothing listens where the daemon should
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NoDaemon(CliError):
         super().__init__(f"{message} ({reason})" if reason else message)
 
 
-class Exit(Exception):  # noqa: N818
+class Exit(Exception):
     """End the command with a status and no message."""
 
     def __init__(self, status: int) -> None:

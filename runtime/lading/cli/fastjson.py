@@ -1,7 +1,8 @@
 """JSON with as little start-up as there can be.
 
-The json package compiles regular expressions when it is imported, and with `re` comes `enum`: together a third of the
-time that a short command takes. The C halves of its encoder and decoder work without them.
+The json package compiles regular expressions when it is imported, and with `re` comes `enum`:
+together a third of the time that a short command takes. The C halves of its encoder and decoder
+work without them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _make_scanner(number: type[str] | None = None) -> Callable[[str, int], tuple
     if number:
         settings.parse_int = settings.parse_float = number  # type: ignore[assignment]
     try:
-        scan: Callable[[str, int], tuple[Any, int]] = make_scanner(settings)
+        scan: Callable[[str, int], tuple[Any, int]] = make_scanner(settings)  # type: ignore[arg-type]
     except (AttributeError, TypeError):
         return None
     return scan
@@ -77,7 +78,7 @@ def _encode_text(text: str) -> str:
 
 
 def dumps(value: Any, *, indent: str = "", level: int = 0) -> str:
-    """Encode a value as Go's encoding/json does: UTF-8, no spaces, or each element on its own indented line."""
+    """Encode a value as Go does: UTF-8, no spaces, or each element on an indented line."""
     if isinstance(value, str):
         return str.__str__(value) if type(value).__name__ == "Number" else _encode_text(value)
     if value is None or isinstance(value, bool):

@@ -1,7 +1,8 @@
 """Options on the command line, as Docker's users know them: those of Go's pflag.
 
-`--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, joined short switches (`-it`), switches with a value
-(`--rm=false`), `--` to end them. click would bring 30 ms of imports to a program that has to be done in less.
+`--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, joined short switches (`-it`),
+switches with a value (`--rm=false`), `--` to end them. click would bring 30 ms of imports to a
+program that has to be done in less.
 """
 
 from __future__ import annotations
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One option: long name, short name (or ""), kind of value, what it does, and the group it is listed in.
+    """One option: long name, short name (or ""), kind of value, what it does, where it is listed.
 
-    `default` is what the option has if it is not given; `hidden` options work but are not listed, and so do `aliases`.
+    `default` is what the option has if it is not given; `hidden` options work but are not listed,
+    and so do `aliases`.
     """
 
-    __slots__ = ("aliases", "default", "group", "help", "hidden", "kind", "name", "short", "shown_default")
+    __slots__ = (
+        "aliases",
+        "default",
+        "group",
+        "help",
+        "hidden",
+        "kind",
+        "name",
+        "short",
+        "shown_default",
+    )
 
     def __init__(
         self,
@@ -99,7 +111,10 @@ class Options:
         return list(self.value(name))
 
     def mapping(self, name: str) -> dict[str, str]:
-        """Give the `key=value` pairs of an option that may be repeated; the last of a key counts."""
+        """Give the `key=value` pairs of an option that may be repeated.
+
+        The last of a key counts.
+        """
         pairs = (item.partition("=") for item in self.value(name))
         return {key: value for key, _, value in pairs}
 
@@ -113,15 +128,15 @@ class Options:
             have.extend(made if flag.kind.splits else [made])
 
 
-class HelpAsked(Exception):  # noqa: N818
+class HelpAsked(Exception):
     """`--help` stood among the options."""
 
 
 def parse(flags: Iterable[Flag], words: list[str], *, interspersed: bool = True) -> Options:
     """Read options and arguments; raises UsageError for what is wrong, HelpAsked for `--help`.
 
-    Without `interspersed`, everything from the first argument on is arguments: options after the image of a `run`
-    are the container's.
+    Without `interspersed`, everything from the first argument on is arguments: options after the
+    image of a `run` are the container's.
     """
     options = Options(flags)
     by_name = dict(options._flags)  # noqa: SLF001

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from lading.cli.command import Command
     from lading.cli.flags import Flag
 
-INDENT = 6
+START = """Start here:
+  lading run -it --rm debian bash      a shell in a new container, gone afterwards
+  lading run -d -p 8080:80 nginx       a server in the background, on port 8080
+  lading ps ; lading logs -f NAME      what runs, and what it says
+  lading explain NAME                  how that container's start went, step by step"""
 
 
 def _width() -> int:
@@ -99,11 +103,7 @@ def overview(global_flags: tuple[Flag, ...]) -> str:
     parts = [
         "Usage:  lading [OPTIONS] COMMAND",
         "A container engine that speaks Docker's own API",
-        "Start here:\n"
-        "  lading run -it --rm debian bash      a shell in a new container, gone afterwards\n"
-        "  lading run -d -p 8080:80 nginx       a server in the background, on port 8080\n"
-        "  lading ps ; lading logs -f NAME      what runs, and what it says\n"
-        "  lading explain NAME                  how that container's start went, step by step",
+        START,
     ]
     for section, commands in registry.SECTIONS.items():
         names = sorted(commands) if section == "Commands" else list(commands)

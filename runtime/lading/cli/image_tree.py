@@ -27,7 +27,13 @@ def show_tree(context: Context, query: dict[str, Any], options: Options) -> int:
         used = "yes" if image.get("Containers", -1) > 0 else ""
         rows += [[name, "", "", "", ""] for name in names[:-1]]
         rows.append(
-            [names[-1], shown_id(image["Id"], view), human_size(image.get("Size", 0)), human_size(content), used]
+            [
+                names[-1],
+                shown_id(image["Id"], view),
+                human_size(image.get("Size", 0)),
+                human_size(content),
+                used,
+            ]
         )
         rows += _platforms(image, options)
     context.out(tables.table(rows, [True, False, False, False, False], context.width()))

@@ -1,6 +1,7 @@
-"""The kinds of values that options take: how text becomes a value, and what pflag says if it cannot.
+"""The kinds of values that options take: how text becomes a value, and what is said if not.
 
-Converters raise ValueError with the sentence that belongs after `invalid argument "…" for "…" flag:`.
+Converters raise ValueError with the sentence that belongs after `invalid argument "…" for "…"
+flag:`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Kind:
-    """How the values of an option are read: the word for it in `--help`, the converter, the value if not given."""
+    """How an option's values are read: its word in `--help`, the converter, the default."""
 
     __slots__ = ("convert", "empty", "label", "many", "splits")
 
@@ -49,18 +50,25 @@ def parse_bool(text: str) -> bool:
 
 def _integer(text: str, low: int, high: int) -> int:
     function = "ParseUint" if low == 0 else "ParseInt"
-    body = text[1:] if text[:1] in "+-" and low < 0 else text
-    try:
-        if not body or not body.isascii() or body[0] in "+-" or body != body.strip():
-            raise ValueError(text)
-        octal = len(body) > 1 and body[0] == "0" and body[1].isdigit()
-        value = int(body, 8 if octal else 0)
-    except ValueError:
-        raise ValueError(f'strconv.{function}: parsing "{text}": invalid syntax') from None
-    value = -value if text.startswith("-") else value
+    value = _number(text, signed=low < 0)
+    if value is None:
+        raise ValueError(f'strconv.{function}: parsing "{text}": invalid syntax')
     if not low <= value <= high:
         raise ValueError(f'strconv.{function}: parsing "{text}": value out of range')
     return value
+
+
+def _number(text: str, *, signed: bool) -> int | None:
+    """Read a whole number in any of Go's notations, None if it is none."""
+    body = text[1:] if text[:1] in ("+", "-") and signed else text
+    if not body or not body.isascii() or body[0] in "+-" or body != body.strip():
+        return None
+    octal = len(body) > 1 and body[0] == "0" and body[1].isdigit()
+    try:
+        value = int(body, 8 if octal else 0)
+    except ValueError:
+        return None
+    return -value if text.startswith("-") else value
 
 
 def parse_int(text: str) -> int:

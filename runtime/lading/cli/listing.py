@@ -22,7 +22,7 @@ NO_VALUE = "<none>"
 
 
 class Column:
-    """One value of a row: its name in templates, its header in tables, and how it is made of the API's item.
+    """One value of a row: its name in templates, its header in tables, how it is made.
 
     `shrinks` says that a terminal that is too narrow may have it cut.
     """
@@ -37,7 +37,7 @@ class Column:
 
 
 class Listing:
-    """A kind of listing: what its rows are to Go's templates, its columns, the raw formats if it has them."""
+    """A kind of listing: the Go type of its rows, its columns, its raw formats if it has them."""
 
     __slots__ = ("columns", "key", "raw", "raw_quiet", "type_name")
 
@@ -91,7 +91,11 @@ def show(
     quiet: bool = False,
 ) -> None:
     """Write rows to stdout: `table` names the columns of the table that is the default."""
-    context.out(render(listing, items, table, view=view, template=template, quiet=quiet, width=context.width()))
+    context.out(
+        render(
+            listing, items, table, view=view, template=template, quiet=quiet, width=context.width()
+        )
+    )
 
 
 def render(

@@ -1,12 +1,19 @@
 """Wait for several things at once: sockets, the keyboard, signals.
 
-poll(2) and the signal wake-up descriptor, without the selectors and signal packages, whose imports are not free.
+poll(2) and the signal wake-up descriptor, without the selectors and signal packages, whose imports
+are not free.
 """
 
 from __future__ import annotations
 
 import os
-from _signal import SIG_DFL, SIGKILL, SIGSTOP, set_wakeup_fd, signal
+from _signal import (  # type: ignore[import-not-found]  # typeshed has signal only
+    SIG_DFL,
+    SIGKILL,
+    SIGSTOP,
+    set_wakeup_fd,
+    signal,
+)
 from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll
 
 TYPE_CHECKING = False

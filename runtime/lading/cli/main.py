@@ -1,7 +1,7 @@
 """The entry of `lading`: global options, the command's module, and what becomes of its failures.
 
-Everything that a command does not need is imported late or not at all: `lading version` has to be done in the time
-that a Go program takes.
+Everything that a command does not need is imported late or not at all: `lading version` has to be
+done in the time that a Go program takes.
 """
 
 from __future__ import annotations
@@ -199,5 +199,3 @@ def _no_command(words: list[str]) -> int:
     called = f"lading {group}".rstrip()
     hint = f"Did you mean '{called} {near}'?\n\n" if near else ""
     raise UsageError(f"unknown command: {called} {wrong}", 1, hint=f"{hint}See '{called} --help'.")
-
-

@@ -1,6 +1,7 @@
 """Points in time: RFC 3339 text from the API, `--since` on the command line, and what tables show.
 
-datetime is not imported: its calendar is twenty lines here, its import costs more than a whole `ps` may.
+datetime is not imported: its calendar is twenty lines here, its import costs more than a whole `ps`
+may.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def days_from_epoch(year: int, month: int, day: int) -> int:
 def parse_rfc3339(text: str) -> int | None:
     """Read `2024-01-01T00:00:00.5Z` as nanoseconds since 1970; None if it is not of that form.
 
-    The time of day, its seconds and its zone may be missing, as `--since` allows; the zone is then the local one.
+    The time of day, its seconds and its zone may be missing, as `--since` allows; the zone is then
+    the local one.
     """
     date, mark, clock = text.partition("T")
     try:
@@ -52,7 +54,7 @@ def _split_zone(clock: str) -> tuple[str, int | None]:
 
 
 def show_utc(seconds: int) -> str:
-    """Write a Unix time as `2024-01-01 00:00:00 +0000 UTC`, the way Docker's tables show it in local time."""
+    """Write a Unix time as tables do, in local time: `2024-01-01 00:00:00 +0000 UTC`."""
     there = time.localtime(seconds)
     zone = time.strftime("%z %Z", there)
     return time.strftime("%Y-%m-%d %H:%M:%S ", there) + zone
@@ -77,8 +79,8 @@ def show_local_nanoseconds(nanoseconds: int) -> str:
 def timestamp(text: str, now: float) -> str:
     """Turn what `--since` and `--until` take into the API's seconds.nanoseconds.
 
-    A duration counts back from now, a date or a time is taken in the local zone, a number is a Unix time; anything
-    else goes to the daemon as it is. Raises ValueError for a date that is none.
+    A duration counts back from now, a date or a time is taken in the local zone, a number is a Unix
+    time; anything else goes to the daemon as it is. Raises ValueError for a date that is none.
     """
     if text == "0":
         return text

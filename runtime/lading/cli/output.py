@@ -24,13 +24,17 @@ class Output:
         self._fd = STDOUT
         if not path:
             if context.width() is not None:
-                raise CliError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+                raise CliError(
+                    "cowardly refusing to save to a terminal. Use the -o flag or redirect"
+                )
             return
         self._open(what)
 
     def _open(self, what: str) -> None:
         if os.path.isdir(self._path):
-            raise CliError(f"failed to {what}: invalid output path: {self._path} must not be a directory")
+            raise CliError(
+                f"failed to {what}: invalid output path: {self._path} must not be a directory"
+            )
         parent = os.path.dirname(self._path) or "."
         if not os.path.isdir(parent):
             raise CliError(

@@ -51,4 +51,9 @@ def show_ports(ports: list[dict[str, Any]]) -> str:
 
 
 def _order(port: dict[str, Any]) -> tuple[int, str, int, str]:
-    return (port["PrivatePort"], port.get("IP", ""), port.get("PublicPort", 0), port.get("Type", ""))
+    return (
+        port["PrivatePort"],
+        port.get("IP", ""),
+        port.get("PublicPort", 0),
+        port.get("Type", ""),
+    )

@@ -1,7 +1,8 @@
 """Show the stream of messages with which the daemon tells how a pull, push, load or build goes.
 
-On a terminal there is a bar for each layer (rich, imported only then), elsewhere a line for each change of state.
-Source of the messages' shape: the Engine API's ImageCreate and ImageBuild, as Docker answers them.
+On a terminal there is a bar for each layer (rich, imported only then), elsewhere a line for each
+change of state. Source of the messages' shape: the Engine API's ImageCreate and ImageBuild, as
+Docker answers them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     class Display(Protocol):
         """What messages are shown on."""
 
-        def show(self, message: dict[str, Any]) -> None: ...
-        def close(self) -> None: ...
+        def show(self, message: dict[str, Any]) -> None:
+            """Show one message."""
+
+        def close(self) -> None:
+            """Leave the display as it is."""
 
 
 class Lines:
@@ -54,8 +58,9 @@ def follow(
     to_stderr: bool = False,
     aux: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """Show messages until the daemon has no more; raises CliError with the daemon's words if one is an error.
+    """Show messages until the daemon has no more.
 
+    Raises CliError with the daemon's words if one is an error.
     `aux` gets what messages carry for programs, such as the id of a built image.
     """
     display = None if quiet else _display(context, to_stderr=to_stderr)

@@ -13,7 +13,10 @@ _TAG = _TAG_FIRST | frozenset(".-")
 
 
 class Reference:
-    """A parsed reference; `domain` and `path` are complete: `docker.io` and `library/debian` for `debian`."""
+    """A parsed reference.
+
+    `domain` and `path` are complete: `docker.io` and `library/debian` for `debian`.
+    """
 
     __slots__ = ("digest", "domain", "path", "tag")
 
@@ -74,7 +77,9 @@ def check_image(text: str) -> None:
 
 def _split_domain(text: str) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
-    if not slash or not (any(c in first for c in ".:") or first == "localhost" or first != first.lower()):
+    if not slash or not (
+        any(c in first for c in ".:") or first == "localhost" or first != first.lower()
+    ):
         domain, path = DEFAULT_DOMAIN, text
     else:
         domain, path = first, rest
@@ -100,7 +105,10 @@ def _is_domain(text: str) -> bool:
         return host.endswith("]")
     labels = host.split(".")
     return all(
-        part and part.replace("-", "").isalnum() and not part.startswith("-") and not part.endswith("-")
+        part
+        and part.replace("-", "").isalnum()
+        and not part.startswith("-")
+        and not part.endswith("-")
         for part in labels
     )
 
@@ -110,7 +118,7 @@ def _is_path(text: str) -> bool:
 
 
 def _is_component(text: str) -> bool:
-    """Tell whether text is words of lower case letters and digits, joined by `.`, `_`, `__` or dashes."""
+    """Tell whether text is lower case words and digits, joined by `.`, `_`, `__` or dashes."""
     if not text or text[0] not in _WORD or text[-1] not in _WORD:
         return False
     joined = ""

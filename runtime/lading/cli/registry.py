@@ -68,9 +68,27 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             **{
                 name: f"{SECTIONS['Commands'][name]}:{name}"
                 for name in (
-                    "attach commit cp create diff export kill logs pause port rename restart rm "
-                    "start stats stop top unpause update wait"
-                ).split()
+                    "attach",
+                    "commit",
+                    "cp",
+                    "create",
+                    "diff",
+                    "export",
+                    "kill",
+                    "logs",
+                    "pause",
+                    "port",
+                    "rename",
+                    "restart",
+                    "rm",
+                    "start",
+                    "stats",
+                    "stop",
+                    "top",
+                    "unpause",
+                    "update",
+                    "wait",
+                )
             },
             "exec": "execute:exec",
             "inspect": "inspect:container inspect",
@@ -141,7 +159,10 @@ ALIASES = {
 
 
 def find(words: list[str]) -> tuple[str, str, int] | None:
-    """Find a command: its module, its name in there and how many words it took; None if there is none."""
+    """Find a command: its module, its name in there and how many words it took.
+
+    None if there is none.
+    """
     first = words[0]
     if first == COMPLETE:
         return "completion", COMPLETE, 1
@@ -163,7 +184,9 @@ def all_words() -> list[str]:
 
 def spellings(module: str, name: str) -> list[str]:
     """List all ways to call a command, such as `lading ps` and `lading container ls`."""
-    found = [f"lading {n}" for s in SECTIONS.values() for n, m in s.items() if (m, n) == (module, name)]
+    found = [
+        f"lading {n}" for s in SECTIONS.values() for n, m in s.items() if (m, n) == (module, name)
+    ]
     for group, (_, commands) in GROUPS.items():
         for word, target in commands.items():
             if target == f"{module}:{name}":

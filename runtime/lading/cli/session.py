@@ -1,9 +1,9 @@
-"""One stay with a process in a container: streams, signals, the terminal's size, and how it ended."""
+"""One stay with a process in a container: streams, signals, the terminal's size, the end."""
 
 from __future__ import annotations
 
 import os
-from _signal import (
+from _signal import (  # type: ignore[import-not-found]  # typeshed has signal only
     SIGCHLD,
     SIGHUP,
     SIGINT,
@@ -36,7 +36,10 @@ PROXIED = tuple(n for n in (*range(1, 32), *range(SIGRTMIN, SIGRTMAX + 1)) if n 
 
 
 def detach_keys(context: Context, given: str) -> bytes:
-    """Give the keys that detach: as given, as configured, or ctrl-p ctrl-q; raises CliError for keys there are not."""
+    """Give the keys that detach: as given, as configured, or ctrl-p ctrl-q.
+
+    Raises CliError for keys there are not.
+    """
     text = given or context.config.text("detachKeys")
     if not text:
         return terminal.DEFAULT_DETACH_KEYS
@@ -47,7 +50,10 @@ def detach_keys(context: Context, given: str) -> bytes:
 
 
 def check_terminal(*, stdin: bool, tty: bool) -> None:
-    """Refuse to attach something that is no terminal to a container that has one; raises CliError."""
+    """Refuse to attach something that is no terminal to a container that has one.
+
+    Raises CliError.
+    """
     if stdin and tty and not os.isatty(STDIN):
         raise CliError("the input device is not a TTY")
 
@@ -84,8 +90,9 @@ class Session:
         self.pump = Pump(self.loop, hijacked, tty=self.tty, stdin=stdin, detach_keys=keys)
 
     def catch_signals(self, proxy_to: str) -> None:
-        """Pass signals on to a container, if one is named; with a terminal, notice its changes of size.
+        """Pass signals on to a container, if one is named.
 
+        With a terminal, notice its changes of size.
         Signals that nobody gets end the session, and leave the process in the container alone.
         """
         self._proxy_to = proxy_to
@@ -106,7 +113,7 @@ class Session:
             return
 
     def redraw(self) -> None:
-        """Have the program in the terminal draw itself again: for it, the size changes and changes back."""
+        """Have the program draw itself again: for it, the size changes and changes back."""
         size = terminal.size(STDOUT)
         if self.tty and size:
             self._send_size((size[0] + 1, size[1] + 1))
@@ -135,7 +142,10 @@ class Session:
         return False
 
     def status(self, waiting: Response) -> int:
-        """Wait for the exit status that was asked for before the start; signals are still passed on."""
+        """Wait for the exit status that was asked for before the start.
+
+        Signals are still passed on.
+        """
         connection = waiting.connection
         ready = [bool(connection.buffer)]
         self.loop.reader(connection.sock.fileno(), lambda: ready.__setitem__(0, True))

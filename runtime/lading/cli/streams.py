@@ -22,10 +22,10 @@ STDERR_STREAM, SYSTEM_STREAM = 2, 3
 
 
 class Demultiplexer:
-    """Cuts a multiplexed stream into frames: one byte for the stream, three of nothing, the length, the data.
+    """Cuts a multiplexed stream into frames: stream number, three zeros, length, data.
 
-    `sink` gets each piece of data with the number of its stream, as soon as it is there. Source: the Engine API's
-    ContainerAttach, "Stream format".
+    `sink` gets each piece of data with the number of its stream, as soon as it is there. Source:
+    the Engine API's ContainerAttach, "Stream format".
     """
 
     __slots__ = ("_buffer", "_left", "_stream", "sink")
@@ -37,7 +37,10 @@ class Demultiplexer:
         self._stream = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they come from the socket; raises ValueError for a stream number that there is not."""
+        """Take bytes as they come from the socket.
+
+        Raises ValueError for a stream number that there is not.
+        """
         data = self._buffer + data
         pos = 0
         while pos < len(data):
@@ -59,15 +62,19 @@ class Demultiplexer:
 
 
 def write_stream(stream: int, data: bytes) -> None:
-    """Write to stdout or stderr; a reader that went away is no reason to stop the container's output."""
+    """Write to stdout or stderr.
+
+    A reader that went away is no reason to stop the container's output.
+    """
     write_all(STDERR if stream >= STDERR_STREAM else STDOUT, data)
 
 
 class Pump:
     """Both directions of one hijacked connection.
 
-    With a terminal the stream is raw and what is typed is searched for the detach keys, else it is multiplexed. The
-    connection is half-closed at the end of stdin, so that the process sees that end.
+    With a terminal the stream is raw and what is typed is searched for the detach keys, else it is
+    multiplexed. The connection is half-closed at the end of stdin, so that the process sees that
+    end.
     """
 
     def __init__(
@@ -147,7 +154,10 @@ class Pump:
         self._send()
 
     def _send(self) -> None:
-        """Send as much as fits; while something is left, the loop waits for room and stdin has to wait, too."""
+        """Send as much as fits.
+
+        While something is left, the loop waits for room and stdin has to wait, too.
+        """
         try:
             if self._pending:
                 sent = self._send_now(self._pending)

@@ -1,4 +1,4 @@
-"""Columns for the eye: cells separated by tabs become aligned text, as Go's text/tabwriter makes it."""
+"""Columns for the eye: cells separated by tabs become aligned text, as with Go's tabwriter."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ MINIMUM, PADDING = 10, 3
 def align(text: str, *, minimum: int = MINIMUM, padding: int = PADDING) -> str:
     """Align the cells of all lines.
 
-    A tab ends a cell; a column is a block of consecutive lines that have a cell there, and is as wide as its widest
-    cell, plus the padding. What follows the last tab of a line belongs to no column.
+    A tab ends a cell; a column is a block of consecutive lines that have a cell there, and is as
+    wide as its widest cell, plus the padding. What follows the last tab of a line belongs to no
+    column.
     """
     lines = [line.split("\t") for line in text.split("\n")]
     widths: list[list[int]] = [[] for _ in lines]
@@ -45,7 +46,8 @@ def _measure(
 def table(rows: list[list[str]], shrinkable: list[bool], width: int | None) -> str:
     """Lay rows out in columns, the first row being the header.
 
-    With a width (that of the terminal), the columns that may be are cut to make the table fit, widest first.
+    With a width (that of the terminal), the columns that may be are cut to make the table fit,
+    widest first.
     """
     if width is not None:
         rows = fit(rows, shrinkable, width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tarfile
 
 TYPE_CHECKING = False
@@ -22,15 +23,16 @@ class Packer:
             fileobj=io.BytesIO(), mode="w", format=tarfile.PAX_FORMAT, dereference=follow
         )
         self._owner = owner
+        self._follow = follow
 
     def entry(self, path: str, name: str) -> Iterator[bytes]:
         """Give header and content of one file; a socket, which no archive can hold, gives nothing.
 
         Raises OSError for a file that cannot be read.
         """
-        info = self._archive.gettarinfo(path, name)
-        if info is None:
+        if stat.S_ISSOCK(os.stat(path, follow_symlinks=self._follow).st_mode):
             return
+        info = self._archive.gettarinfo(path, name)
         info.mtime = int(info.mtime)
         info.name = name + "/" if info.isdir() and not name.endswith("/") else name
         if self._owner:

@@ -1,8 +1,8 @@
 """Unpack a tar stream from a container into a local directory, and nowhere else.
 
-What a container says is not to be trusted: names with `..`, and symbolic links that a later entry would be written
-through, must not lead out of the directory. Every step down is therefore made with O_NOFOLLOW on a directory
-descriptor. Owners are not kept, as with Docker.
+What a container says is not to be trusted: names with `..`, and symbolic links that a later entry
+would be written through, must not lead out of the directory. Every step down is therefore made with
+O_NOFOLLOW on a directory descriptor. Owners are not kept, as with Docker.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ def _parts(name: str) -> list[str]:
 
 @contextlib.contextmanager
 def _directory(root: str, parts: list[str]) -> Iterator[int]:
-    """Open a directory below the root, making what is missing; symbolic links on the way are refused."""
+    """Open a directory below the root, making what is missing.
+
+    Symbolic links on the way are refused.
+    """
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:
@@ -127,7 +130,9 @@ def _make_directory(parent: int, name: str, mode: int, path: str) -> None:
         try:
             os.close(os.open(name, DIRECTORY, dir_fd=parent))
         except OSError:
-            raise CliError(f"cannot overwrite {path}, which is no directory, with a directory") from None
+            raise CliError(
+                f"cannot overwrite {path}, which is no directory, with a directory"
+            ) from None
     os.chmod(name, mode & 0o7777, dir_fd=parent)
 
 

@@ -15,7 +15,10 @@ _SYMBOLS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
 class RawTerminal:
-    """Puts a terminal into raw mode and back; on a descriptor that is no terminal it does nothing."""
+    """Puts a terminal into raw mode and back.
+
+    On a descriptor that is no terminal it does nothing.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -41,9 +44,15 @@ def _raw(before: list[Any]) -> list[Any]:
     """Change the settings as cfmakeraw(3) does."""
     mode = [*before[:CC], list(before[CC])]
     mode[IFLAG] &= ~(
-        termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR
-        | termios.IGNCR | termios.ICRNL | termios.IXON
-    )  # fmt: skip
+        termios.IGNBRK
+        | termios.BRKINT
+        | termios.PARMRK
+        | termios.ISTRIP
+        | termios.INLCR
+        | termios.IGNCR
+        | termios.ICRNL
+        | termios.IXON
+    )
     mode[OFLAG] &= ~termios.OPOST
     mode[LFLAG] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     mode[CFLAG] = mode[CFLAG] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
@@ -83,7 +92,8 @@ def parse_detach_keys(text: str) -> bytes:
 class DetachFilter:
     """Looks for the detach keys in what is typed.
 
-    Keys that could be the beginning of the sequence are held back until it is clear that they are not.
+    Keys that could be the beginning of the sequence are held back until it is clear that they are
+    not.
     """
 
     def __init__(self, keys: bytes) -> None:

@@ -12,7 +12,7 @@ _POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 def split_number(text: str) -> tuple[str, str]:
     """Cut text after the digits and points it begins with."""
     end = 0
-    while end < len(text) and (text[end].isascii() and text[end].isdigit() or text[end] == "."):
+    while end < len(text) and ((text[end].isascii() and text[end].isdigit()) or text[end] == "."):
         end += 1
     return text[:end], text[end:]
 

@@ -29,7 +29,10 @@ def quote(text: str, safe: frozenset[str] = SAFE) -> str:
 
 
 def query(values: dict[str, Any]) -> str:
-    """Encode query parameters; empty ones are left out, lists repeat, mappings become JSON, switches 1."""
+    """Encode query parameters.
+
+    Empty ones are left out, lists repeat, mappings become JSON, switches 1.
+    """
     pairs: list[str] = []
     for name, value in values.items():
         if value is None or value is False or value == "" or value in ([], {}):
@@ -45,8 +48,9 @@ def query(values: dict[str, Any]) -> str:
 class Client:
     """A daemon to talk to; connections are opened when needed and used again.
 
-    No round trip is spent on asking for the daemon's version: the newest is tried, and the daemon's own taken when it
-    says that it is older. Only what cannot be sent twice (a hijacked connection, a stream) asks first.
+    No round trip is spent on asking for the daemon's version: the newest is tried, and the daemon's
+    own taken when it says that it is older. Only what cannot be sent twice (a hijacked connection,
+    a stream) asks first.
     """
 
     def __init__(self, address: Address, *, start: Callable[[Address], None] | None = None) -> None:
@@ -90,7 +94,11 @@ class Client:
         self._settled = True
 
     def _exchange(
-        self, method: str, target: str, headers: dict[str, str], body: bytes | Iterable[bytes] | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes | Iterable[bytes] | None,
     ) -> Response:
         reused = self._idle is not None
         connection = self._connection()
@@ -158,7 +166,10 @@ class Client:
     def begin(
         self, method: str, path: str, values: dict[str, Any] | None = None
     ) -> Callable[[], Response]:
-        """Send a request on a connection of its own; what is given waits for the checked response."""
+        """Send a request on a connection of its own.
+
+        What is given waits for the checked response.
+        """
         self.settle()
         connection = Connection(self._open())
         connection.send(method, self._target(path, values), dict(self.extra_headers), None)
@@ -212,7 +223,7 @@ class Client:
 
 
 class Hijacked:
-    """A raw connection to a container: `early` is what came together with the head of the response."""
+    """A raw connection to a container; `early` is what came together with the response's head."""
 
     __slots__ = ("early", "multiplexed", "sock")
 

@@ -1,16 +1,16 @@
 """Start a daemon when none runs, and wait until it is ready.
 
-Only for root and only on the default socket. The daemon says that it is ready by sd_notify(3) on a socket of ours;
-should it end instead, its pidfd says so. Nothing is polled in between.
+Only for root and only on the default socket. The daemon says that it is ready by sd_notify(3) on a
+socket of ours; should it end instead, its pidfd says so. Nothing is polled in between.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from fcntl import LOCK_EX, flock
 from _socket import AF_UNIX, SOCK_DGRAM
 from _socket import socket as raw_socket
+from fcntl import LOCK_EX, flock
 
 from lading.cli.client.sockets import CLOSE_ON_EXEC, Address, connect
 from lading.cli.failures import CliError, NoDaemon
@@ -49,8 +49,7 @@ def _start() -> None:
     path = program()
     if not os.access(path, os.X_OK):
         raise CliError(
-            "Cannot connect to the Lading daemon: none is running, and there is no "
-            f"{path} to start"
+            f"Cannot connect to the Lading daemon: none is running, and there is no {path} to start"
         )
     sys.stderr.write("lading: no daemon is running; starting ladingd\n")
     sys.stderr.flush()

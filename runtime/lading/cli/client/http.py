@@ -1,6 +1,7 @@
 """HTTP/1.1 as far as the Engine API needs it, on an open socket.
 
-`Connection` sends requests and reads the heads of responses; `Response` reads bodies, whole or as they come.
+`Connection` sends requests and reads the heads of responses; `Response` reads bodies, whole or as
+they come.
 """
 
 from __future__ import annotations
@@ -62,12 +63,16 @@ class Connection:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def send(
-        self, method: str, target: str, headers: dict[str, str], body: bytes | Iterable[bytes] | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes | Iterable[bytes] | None,
     ) -> None:
         """Send a request; a body that is not bytes is sent in chunks as it is made.
 
-        A daemon that answers before it has read all of a body may close the connection; its answer is then still to
-        be read, so that is no error here.
+        A daemon that answers before it has read all of a body may close the connection; its answer
+        is then still to be read, so that is no error here.
         """
         headers = {"User-Agent": "lading", **headers}
         if body is None or isinstance(body, bytes):
@@ -111,7 +116,10 @@ class Connection:
 
 
 class Response:
-    """A response whose body is read on demand; `finished` says that the connection can be used again."""
+    """A response whose body is read on demand.
+
+    `finished` says that the connection can be used again.
+    """
 
     __slots__ = ("_left", "chunked", "connection", "finished", "headers", "status")
 
@@ -126,7 +134,9 @@ class Response:
         self._left: int | None = int(length) if length and not self.chunked else None
         if self.chunked:
             self._left = 0
-        self.finished = method == "HEAD" or status in NO_BODY or (length == "0" and not self.chunked)
+        self.finished = (
+            method == "HEAD" or status in NO_BODY or (length == "0" and not self.chunked)
+        )
 
     @property
     def reusable(self) -> bool:

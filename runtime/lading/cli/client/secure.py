@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def wrapper(settings: dict[str, Any]) -> Callable[[Stream, str], Stream]:
     """Make the function that puts TLS on a connected socket.
 
-    `settings` may name `ca`, `cert` and `key` files; without, they are ca.pem, cert.pem and key.pem in
-    DOCKER_CERT_PATH or ~/.docker. With `verify`, the daemon's certificate is checked.
+    `settings` may name `ca`, `cert` and `key` files; without, they are ca.pem, cert.pem and key.pem
+    in DOCKER_CERT_PATH or ~/.docker. With `verify`, the daemon's certificate is checked.
     """
     directory = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
 
@@ -41,7 +41,9 @@ def wrapper(settings: dict[str, Any]) -> Callable[[Stream, str], Stream]:
         try:
             return context.wrap_socket(plain, server_hostname=host)
         except ssl.SSLError as error:
-            raise CliError(f"error during connect: TLS with {host} failed: {error.reason}") from None
+            raise CliError(
+                f"error during connect: TLS with {host} failed: {error.reason}"
+            ) from None
 
     return secure
 

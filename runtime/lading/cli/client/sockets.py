@@ -1,6 +1,7 @@
 """Find the daemon and connect to it.
 
-The sockets are those of the C module `_socket`: what `socket` adds to it is not needed, and costs 7 ms to import.
+The sockets are those of the C module `_socket`: what `socket` adds to it is not needed, and costs 7
+ms to import.
 """
 
 from __future__ import annotations
@@ -19,12 +20,29 @@ if TYPE_CHECKING:
     class Stream(Protocol):
         """What the client needs of a socket: plain, or with TLS on it."""
 
-        def recv(self, size: int, /) -> bytes: ...
-        def send(self, data: bytes | memoryview, /) -> int: ...
-        def sendall(self, data: bytes | memoryview, /) -> None: ...
-        def shutdown(self, how: int, /) -> None: ...
-        def fileno(self) -> int: ...
-        def close(self) -> None: ...
+        def recv(self, size: int, /) -> bytes:
+            """Receive up to `size` bytes, none at the end."""
+            ...
+
+        def send(self, data: bytes | memoryview, /) -> int:
+            """Send some of the data; gives how much."""
+            ...
+
+        def sendall(self, data: bytes | memoryview, /) -> None:
+            """Send all of the data."""
+            ...
+
+        def shutdown(self, how: int, /) -> None:
+            """Close one direction."""
+            ...
+
+        def fileno(self) -> int:
+            """Give the descriptor."""
+            ...
+
+        def close(self) -> None:
+            """Close the socket."""
+            ...
 
 
 DEFAULT_HOST = "unix:///run/lading/lading.sock"
@@ -108,7 +126,8 @@ def connect(address: Address) -> Stream:
             failure = error
         else:
             return sock
-    raise NoDaemon(address.text, failure.strerror if failure and failure.errno != 111 else "")
+    refused = failure is None or isinstance(failure, ConnectionRefusedError)
+    raise NoDaemon(address.text, "" if refused else str(failure))
 
 
 def _connect_unix(address: Address) -> Stream:

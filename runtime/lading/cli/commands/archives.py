@@ -106,9 +106,13 @@ COMMANDS = {
             Flag("message", "m", STRING, "What the image is"),
             Flag("platform", "", STRING, "Platform of the image: os/arch[/variant]"),
         ),
-        about="The archive, plain or compressed, is a root file system; it becomes the image's only layer.",
+        about="The archive, plain or compressed, is a root file system; it becomes the image's "
+        "only layer.",
         examples=(
-            ("import -c 'CMD [\"bash\"]' root.tar.gz mine:latest", "with a command to run by default"),
+            (
+                "import -c 'CMD [\"bash\"]' root.tar.gz mine:latest",
+                "with a command to run by default",
+            ),
             ("export web | lading import - web:flat", "all layers of a container as one"),
         ),
     ),
@@ -122,7 +126,8 @@ COMMANDS = {
             Flag("platform", "", STRING, "Platform to load: os[/arch[/variant]]"),
             Flag("quiet", "q", BOOL, "Do not show how it goes"),
         ),
-        about="Reads what `lading save` or `docker save` wrote, in Docker's or the OCI layout, compressed or not.",
+        about="Reads what `lading save` or `docker save` wrote, in Docker's or the OCI layout, "
+        "compressed or not.",
         examples=(("load -i web.tar", "from a file"),),
     ),
     "save": Command(
@@ -135,7 +140,8 @@ COMMANDS = {
             Flag("output", "o", STRING, "File to write to, instead of stdout"),
             Flag("platform", "", STRING, "Platform to save: os[/arch[/variant]]"),
         ),
-        about="All layers, configuration and names. Layers that images share are in the archive once.",
+        about="All layers, configuration and names. Layers that images share are in the archive "
+        "once.",
         examples=(("save -o web.tar web:1.2 web:1.3", "two images, one file"),),
     ),
 }

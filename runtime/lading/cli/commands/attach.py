@@ -53,8 +53,8 @@ COMMANDS = {
             Flag("no-stdin", "", BOOL, "Do not pass our stdin"),
             Flag("sig-proxy", "", BOOL, "Pass signals on to the process", default=True),
         ),
-        about="As if the container had been run in the foreground from here; several may be attached at "
-        "once. In a terminal, ctrl-p ctrl-q leaves the container running.",
+        about="As if the container had been run in the foreground from here; several may be "
+        "attached at once. In a terminal, ctrl-p ctrl-q leaves the container running.",
         examples=(("attach --sig-proxy=false web", "watch it; ctrl-c leaves"),),
     ),
 }

@@ -156,7 +156,13 @@ COMMANDS = {
         build,
         arguments=(1, 1),
         flags=(
-            Flag("file", "f", STRING, "The Dockerfile, `-` for stdin", shown_default="PATH/Dockerfile"),
+            Flag(
+                "file",
+                "f",
+                STRING,
+                "The Dockerfile, `-` for stdin",
+                shown_default="PATH/Dockerfile",
+            ),
             Flag("tag", "t", listing("list", _tag), "Name of the image: name[:tag]"),
             Flag("build-arg", "", LIST, "Value for an ARG; without a value, ours"),
             Flag("target", "", STRING, "Stage to build, instead of the last one"),
@@ -172,28 +178,58 @@ COMMANDS = {
             Flag("force-rm", "", BOOL, "Remove them even if a step fails"),
             Flag("compress", "", BOOL, "Accepted for compatibility", hidden=True),
             Flag("isolation", "", STRING, "Windows only", hidden=True),
-            Flag("disable-content-trust", "", BOOL, "Accepted for compatibility", default=True, hidden=True),
-            Flag("network", "", STRING, "Network of RUN: default, none, host", default="default", group=LIMITS),
-            Flag("add-host", "", listing("list", checks.extra_host), "Line for /etc/hosts: host:ip", group=LIMITS),
+            Flag(
+                "disable-content-trust",
+                "",
+                BOOL,
+                "Accepted for compatibility",
+                default=True,
+                hidden=True,
+            ),
+            Flag(
+                "network",
+                "",
+                STRING,
+                "Network of RUN: default, none, host",
+                default="default",
+                group=LIMITS,
+            ),
+            Flag(
+                "add-host",
+                "",
+                listing("list", checks.extra_host),
+                "Line for /etc/hosts: host:ip",
+                group=LIMITS,
+            ),
             Flag("security-opt", "", STRINGS, "Security option", group=LIMITS),
             Flag("memory", "m", SIZE, "Memory limit", group=LIMITS),
             Flag("memory-swap", "", SWAP, "Limit of memory and swap together", group=LIMITS),
             Flag("shm-size", "", SIZE, "Size of /dev/shm", group=LIMITS),
             Flag("cpu-shares", "c", INT, "Weight beside other containers", group=LIMITS),
-            Flag("cpu-period", "", INT, "Length of the scheduler's period in microseconds", group=LIMITS),
+            Flag(
+                "cpu-period",
+                "",
+                INT,
+                "Length of the scheduler's period in microseconds",
+                group=LIMITS,
+            ),
             Flag("cpu-quota", "", INT, "Microseconds of CPU in each period", group=LIMITS),
             Flag("cpuset-cpus", "", STRING, "CPUs to run on", group=LIMITS),
             Flag("cpuset-mems", "", STRING, "Memory nodes to use", group=LIMITS),
             Flag("cgroup-parent", "", STRING, "Cgroup to make those of RUN in", group=LIMITS),
             Flag("ulimit", "", ULIMITS, "Resource limit: name=soft[:hard]", group=LIMITS),
         ),
-        about="PATH is the context: the directory that COPY and ADD take from, sent to the daemon without what "
-        "its .dockerignore names. Each instruction is a step; a step whose input has not changed comes from "
-        "the cache. On a terminal, each step's time is shown.",
+        about="PATH is the context: the directory that COPY and ADD take from, sent to the daemon "
+        "without what its .dockerignore names. Each instruction is a step; a step whose "
+        "input has not changed comes from the cache. On a terminal, each step's time is "
+        "shown.",
         examples=(
             ("build -t web:1.2 .", "from the Dockerfile in the present directory"),
-            ("build -t web --build-arg VERSION=3 --target test -f ci/Dockerfile .", "one stage of another Dockerfile"),
+            (
+                "build -t web --build-arg VERSION=3 --target test -f ci/Dockerfile .",
+                "one stage of another Dockerfile",
+            ),
             ("build - < Dockerfile", "without a context"),
         ),
     ),
-}  # fmt: skip
+}

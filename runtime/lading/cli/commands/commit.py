@@ -40,7 +40,8 @@ COMMANDS = {
             Flag("message", "m", STRING, "What the change is about"),
             Flag("pause", "p", BOOL, "Pause the container meanwhile", default=True),
         ),
-        about="The new image is the container's one with one more layer. What is in volumes is not part of it.",
+        about="The new image is the container's one with one more layer. What is in volumes is not "
+        "part of it.",
         examples=(("commit -c 'ENV DEBUG=1' web web:debug", "with another variable"),),
     ),
 }

@@ -37,7 +37,7 @@ else
 fi
 """
 
-FISH = """# fish completion for lading:  lading completion fish > ~/.config/fish/completions/lading.fish
+FISH = """# fish completion for lading:  lading completion fish | source
 function __lading_complete
     set -l words (commandline -opc) (commandline -ct)
     lading __complete $words[2..-1] 2>/dev/null
@@ -48,7 +48,7 @@ complete -c lading -f -a '(__lading_complete)'
 SCRIPTS = {"bash": BASH, "fish": FISH, "zsh": ZSH}
 HOW = {
     "bash": "source <(lading completion bash)",
-    "fish": "lading completion fish > ~/.config/fish/completions/lading.fish",
+    "fish": "lading completion fish | source",
     "zsh": 'lading completion zsh > "${fpath[1]}/_lading"',
 }
 
@@ -63,8 +63,8 @@ def _command(shell: str) -> Command:
         "",
         f"Write the completion script for {shell}",
         run,
-        about=f"Commands, options and the names of containers, images, networks and volumes are completed. "
-        f"To use it:  {HOW[shell]}",
+        about="Commands, options and the names of containers, images, networks and volumes are "
+        f"completed. To use it:  {HOW[shell]}",
     )
 
 

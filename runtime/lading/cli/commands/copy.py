@@ -177,9 +177,9 @@ COMMANDS = {
             Flag("follow-link", "L", BOOL, "Copy what a symbolic link leads to"),
             Flag("quiet", "q", BOOL, "Do not say how much was copied"),
         ),
-        about="As with cp: a directory is copied into a directory that exists, and becomes one that does "
-        "not; `dir/.` means what is in it. `-` stands for a tar archive on stdin or stdout. The "
-        "container need not run.",
+        about="As with cp: a directory is copied into a directory that exists, and becomes one "
+        "that does not; `dir/.` means what is in it. `-` stands for a tar archive on stdin "
+        "or stdout. The container need not run.",
         examples=(
             ("cp web:/etc/nginx/nginx.conf .", "from a container"),
             ("cp site/. web:/srv/www", "what is in a directory, into a container"),

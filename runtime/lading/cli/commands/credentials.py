@@ -28,9 +28,7 @@ def _given(context: Context, options: Options) -> tuple[str, str]:
     """Give the user name and password that the command line brings, "" for what it does not."""
     user, password = options.text("username"), options.text("password")
     if password:
-        context.error(
-            "WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n"
-        )
+        context.error("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")
     if options.on("password-stdin"):
         if options.given("password"):
             raise CliError("--password and --password-stdin are mutually exclusive")
@@ -97,8 +95,8 @@ COMMANDS = {
             Flag("password-stdin", "", BOOL, "Read the password from stdin"),
             Flag("username", "u", STRING, "User name"),
         ),
-        about="Without a server, Docker Hub is meant. Credentials are kept in Docker's config.json, or in "
-        "the credential helper that it names.",
+        about="Without a server, Docker Hub is meant. Credentials are kept in Docker's "
+        "config.json, or in the credential helper that it names.",
         examples=(
             ("login registry.example.com", "asks for name and password"),
             ("login -u me --password-stdin localhost:5000 < secret", "from a file"),

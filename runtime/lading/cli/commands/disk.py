@@ -10,7 +10,7 @@ from lading.cli.commands.volumes import VOLUMES
 from lading.cli.filters import FORMAT_FLAG
 from lading.cli.flags import Flag, Options
 from lading.cli.kinds import BOOL
-from lading.cli.listing import Column, Listing, View, json_line, render, show, short_id
+from lading.cli.listing import Column, Listing, View, json_line, render, short_id, show
 from lading.cli.moments import parse_rfc3339
 from lading.cli.units import SECOND, human_duration, human_size
 
@@ -22,7 +22,7 @@ RUNNING = ("running", "paused", "restarting")
 
 
 class Share:
-    """One line of the overview: how many objects there are, how many are in use, and their bytes."""
+    """One line of the overview: how many objects there are and are in use, and their bytes."""
 
     __slots__ = ("active", "count", "kind", "percent", "reclaimable", "size")
 
@@ -37,7 +37,7 @@ class Share:
         self.percent = percent
 
     def reclaimable_text(self) -> str:
-        """Show what could come free, in bytes and, where that means something, as a part of the whole."""
+        """Show what could come free, in bytes and, where it means something, as a share."""
         text = human_size(self.reclaimable, 4)
         if self.percent and self.size > 0:
             text += f" ({int(self.reclaimable * 100 / self.size)}%)"
@@ -54,7 +54,8 @@ SHARES = Listing(
         Column("Reclaimable", "RECLAIMABLE", lambda s, _: s.reclaimable_text()),
     ),
     key="Type",
-    raw="type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n",
+    raw="type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n"
+    "reclaimable: {{.Reclaimable}}\n",
 )
 TABLE = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
 
@@ -64,7 +65,11 @@ def _images(usage: dict[str, Any]) -> Share:
     layers = usage.get("LayersSize", 0)
     used = 0
     for image in images:
-        if image.get("Containers") and image.get("Size", -1) != -1 and image.get("SharedSize", -1) != -1:
+        if (
+            image.get("Containers")
+            and image.get("Size", -1) != -1
+            and image.get("SharedSize", -1) != -1
+        ):
             used += image["Size"] - image["SharedSize"]
     active = sum(image.get("Containers", 0) > 0 for image in images)
     return Share("Images", len(images), active, layers, layers - used, percent=True)
@@ -118,8 +123,26 @@ CACHE = Listing(
         Column("Shared", "SHARED", lambda e, _: str(bool(e.get("Shared"))).lower()),
     ),
 )
-IMAGE_TABLE = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
-CONTAINER_TABLE = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
+IMAGE_TABLE = (
+    "Repository",
+    "Tag",
+    "ID",
+    "CreatedSince",
+    "Size",
+    "SharedSize",
+    "UniqueSize",
+    "Containers",
+)
+CONTAINER_TABLE = (
+    "ID",
+    "Image",
+    "Command",
+    "LocalVolumes",
+    "Size",
+    "RunningFor",
+    "Status",
+    "Names",
+)
 CACHE_TABLE = ("ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared")
 
 
@@ -144,7 +167,9 @@ def _verbose_json(usage: dict[str, Any]) -> str:
     view = View(trunc=False)
     containers = [{**c, "SizeRootFs": 0} for c in usage.get("Containers") or ()]
     parts = {
-        "Images": [json_line(IMAGES, row, view) for row in rows(usage.get("Images") or [], digests=True)],
+        "Images": [
+            json_line(IMAGES, row, view) for row in rows(usage.get("Images") or [], digests=True)
+        ],
         "Containers": [json_line(CONTAINERS, item, view) for item in containers],
         "Volumes": [json_line(VOLUMES, item, view) for item in usage.get("Volumes") or ()],
         "BuildCache": [json_line(CACHE, item, view) for item in usage.get("BuildCache") or ()],
@@ -174,9 +199,12 @@ COMMANDS = {
         "[OPTIONS]",
         "Show disk usage",
         df,
-        flags=(FORMAT_FLAG, Flag("verbose", "v", BOOL, "Show each image, container, volume and cache entry")),
-        about="Layers that several images share count once. RECLAIMABLE is what `lading system prune -a "
-        "--volumes` would set free at most.",
+        flags=(
+            FORMAT_FLAG,
+            Flag("verbose", "v", BOOL, "Show each image, container, volume and cache entry"),
+        ),
+        about="Layers that several images share count once. RECLAIMABLE is what `lading system "
+        "prune -a --volumes` would set free at most.",
         examples=(("system df -v", "where the space goes"),),
     ),
 }

@@ -84,11 +84,15 @@ COMMANDS = {
             Flag("since", "", STRING, "Begin at a time, or so long ago, such as 10m"),
             Flag("until", "", STRING, "End at a time, or so long ago"),
         ),
-        about="One line for each thing that happens to a container, image, network or volume. Filters are "
-        "container, event, image, label, network, type, volume, scope and daemon.",
+        about="One line for each thing that happens to a container, image, network or volume. "
+        "Filters are container, event, image, label, network, type, volume, scope and "
+        "daemon.",
         examples=(
             ("events --since 1h --until 0s", "the last hour"),
-            ("events -f type=container -f event=die --format '{{.Actor.Attributes.name}}'", "names of containers that end"),
+            (
+                "events -f type=container -f event=die --format '{{.Actor.Attributes.name}}'",
+                "names of containers that end",
+            ),
         ),
     ),
 }

@@ -85,8 +85,9 @@ COMMANDS = {
             Flag("user", "u", STRING, "User to run as: name or uid, and group after a colon"),
             Flag("workdir", "w", STRING, "Directory to start in"),
         ),
-        about="The command gets the container's namespaces, limits and variables. Its exit status becomes "
-        "that of lading: 126 if it cannot be executed, 127 if there is no such command.",
+        about="The command gets the container's namespaces, limits and variables. Its exit status "
+        "becomes that of lading: 126 if it cannot be executed, 127 if there is no such "
+        "command.",
         examples=(
             ("exec -it web sh", "a shell in a running container"),
             ("exec -u 0 web apt-get update", "as root, whoever the container runs as"),

@@ -32,7 +32,9 @@ def _fetch(context: Context, container: str) -> list[dict[str, Any]]:
         steps = context.client.get(f"/containers/{container}/lading/steps")
     except ApiError as error:
         if error.http_status == 404 and "page not found" in error.reason.lower():
-            raise CliError("this daemon does not tell how a start went; Lading's own does") from None
+            raise CliError(
+                "this daemon does not tell how a start went; Lading's own does"
+            ) from None
         raise
     if not steps:
         raise CliError(f"{container} has not been started by this daemon: there is nothing to tell")
@@ -40,7 +42,7 @@ def _fetch(context: Context, container: str) -> list[dict[str, Any]]:
 
 
 def _explain_run(context: Context, options: Options) -> int:
-    """Run a container as `lading run` does, and tell on stderr how its start went when it has ended."""
+    """Run a container as `lading run` does, and tell on stderr how its start went."""
     from lading.cli.commands.run import COMMANDS as RUN_COMMANDS
     from lading.cli.commands.run import run_watched
 
@@ -77,14 +79,18 @@ def _told(steps: list[dict[str, Any]], name: str, template: str, width: int | No
     for number, step in enumerate(steps, start=1):
         share = round(step["ns"] / longest * BAR)
         bar = "█" * share or "·"
-        rows.append([str(number), step["side"], step["step"], _time(step["ns"]), bar, step["description"]])
+        rows.append(
+            [str(number), step["side"], step["step"], _time(step["ns"]), bar, step["description"]]
+        )
     shrinkable = [False, False, False, False, False, True]
     sides: dict[str, int] = {}
     for step in steps:
         sides[step["side"]] = sides.get(step["side"], 0) + step["ns"]
     parts = ", ".join(f"{side} {_time(spent)}" for side, spent in sides.items())
     head = f"{name} was started in {len(steps)} steps, {_time(total)} ({parts}):\n\n"
-    body = tables.align("\n".join("\t".join(row) for row in _cut(rows, shrinkable, width)), minimum=1, padding=2)
+    body = tables.align(
+        "\n".join("\t".join(row) for row in _cut(rows, shrinkable, width)), minimum=1, padding=2
+    )
     return head + "\n".join(line.rstrip() for line in body.split("\n")) + "\n"
 
 
@@ -118,13 +124,23 @@ COMMANDS = {
         explain,
         arguments=(1, None),
         interspersed=False,
-        flags=(Flag("format", "", STRING, "'json', or a Go template for each step, such as '{{.step}} {{.ns}}'"),),
-        about="A container's start is a list of steps: mounts, namespaces, cgroups, capabilities, the seccomp "
-        "policy, and at last the program. This shows each with its time and the side that took it: the "
-        "daemon, or the container's own process.",
+        flags=(
+            Flag(
+                "format",
+                "",
+                STRING,
+                "'json', or a Go template for each step, such as '{{.step}} {{.ns}}'",
+            ),
+        ),
+        about="A container's start is a list of steps: mounts, namespaces, cgroups, capabilities, "
+        "the seccomp policy, and at last the program. This shows each with its time and the "
+        "side that took it: the daemon, or the container's own process.",
         examples=(
             ("explain web", "the start of a container that exists"),
-            ("explain run --rm -v data:/data debian true", "run something and tell afterwards, on stderr"),
+            (
+                "explain run --rm -v data:/data debian true",
+                "run something and tell afterwards, on stderr",
+            ),
         ),
     ),
 }

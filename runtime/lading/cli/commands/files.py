@@ -33,7 +33,8 @@ COMMANDS = {
         "Inspect changes to files or directories on a container's filesystem",
         diff,
         arguments=(1, 1),
-        about="A for what was added, C for what was changed, D for what was deleted, compared with the image.",
+        about="A for what was added, C for what was changed, D for what was deleted, compared with "
+        "the image.",
     ),
     "export": Command(
         "export",

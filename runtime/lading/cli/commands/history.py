@@ -65,9 +65,14 @@ def history(context: Context, options: Options) -> int:
     view = _HistoryView(trunc=not options.on("no-trunc"), human=human)
     listing = Listing("*image.historyContext", _columns("CREATED" if human else "CREATED AT"))
     show(
-        context, listing, steps, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
-        view=view, template=options.text("format"), quiet=options.on("quiet"),
-    )  # fmt: skip
+        context,
+        listing,
+        steps,
+        ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
+        view=view,
+        template=options.text("format"),
+        quiet=options.on("quiet"),
+    )
     return 0
 
 
@@ -85,8 +90,8 @@ COMMANDS = {
             Flag("platform", "", STRING, "Platform to show: os[/arch[/variant]]"),
             Flag("quiet", "q", BOOL, "Show ids only"),
         ),
-        about="One line for each instruction that the image was built with, the last one first, with the "
-        "size of the layer it made.",
+        about="One line for each instruction that the image was built with, the last one first, "
+        "with the size of the layer it made.",
         examples=(("history --no-trunc nginx", "the whole instructions"),),
     ),
 }

@@ -8,7 +8,16 @@ from lading.cli.failures import ApiError, CliError
 from lading.cli.filters import FILTER_FLAG, FORMAT_FLAG, as_query
 from lading.cli.flags import Flag, Options
 from lading.cli.kinds import BOOL, STRINGS
-from lading.cli.listing import NO_VALUE, Column, Listing, View, choose_template, show, shown_id, view_of
+from lading.cli.listing import (
+    NO_VALUE,
+    Column,
+    Listing,
+    View,
+    choose_template,
+    show,
+    shown_id,
+    view_of,
+)
 from lading.cli.moments import show_utc
 from lading.cli.platforms import as_json
 from lading.cli.units import human_duration, human_size
@@ -31,7 +40,11 @@ class ImageRow:
     __slots__ = ("digest", "image", "repository", "tag")
 
     def __init__(
-        self, image: dict[str, Any], repository: str = NO_VALUE, tag: str = NO_VALUE, digest: str = NO_VALUE
+        self,
+        image: dict[str, Any],
+        repository: str = NO_VALUE,
+        tag: str = NO_VALUE,
+        digest: str = NO_VALUE,
     ) -> None:
         self.image = image
         self.repository = repository
@@ -70,18 +83,23 @@ IMAGES = Listing(
         Column("Size", "SIZE", lambda r, _: human_size(r.image.get("Size", 0))),
         Column("Containers", "CONTAINERS", lambda r, _: _count(r.image)),
         Column("VirtualSize", "SIZE", lambda r, _: human_size(r.image.get("Size", 0), 4)),
-        Column("SharedSize", "SHARED SIZE", lambda r, _: _size_or_nothing(r.image.get("SharedSize", -1))),
+        Column(
+            "SharedSize",
+            "SHARED SIZE",
+            lambda r, _: _size_or_nothing(r.image.get("SharedSize", -1)),
+        ),
         Column("UniqueSize", "UNIQUE SIZE", _unique),
     ),
     raw=RAW,
     raw_quiet="image_id: {{.ID}}",
-)  # fmt: skip
+)
 
 
 def rows(images: list[dict[str, Any]], *, digests: bool) -> list[ImageRow]:
     """Make a row for each name of each image; an image without a name has one row.
 
-    With `digests`, a repository's digests are shown beside its tags, and those of pulls by digest on their own.
+    With `digests`, a repository's digests are shown beside its tags, and those of pulls by digest
+    on their own.
     """
     found: list[ImageRow] = []
     for image in images:
@@ -90,7 +108,9 @@ def rows(images: list[dict[str, Any]], *, digests: bool) -> list[ImageRow]:
         made: list[ImageRow] = []
         for repository, names in tags.items():
             own = known.pop(repository, []) if digests else [NO_VALUE]
-            made += [ImageRow(image, repository, tag, d) for tag in names for d in own or [NO_VALUE]]
+            made += [
+                ImageRow(image, repository, tag, d) for tag in names for d in own or [NO_VALUE]
+            ]
         if not digests:
             known = {repository: [NO_VALUE] for repository in known if repository not in tags}
         for repository, names in known.items():
@@ -125,16 +145,25 @@ def images(context: Context, options: Options) -> int:
     if options.on("digests"):
         table.insert(2, "Digest")
     show(
-        context, IMAGES, rows(found, digests=digests), table,
-        view=view_of(options), template=template, quiet=options.on("quiet"),
-    )  # fmt: skip
+        context,
+        IMAGES,
+        rows(found, digests=digests),
+        table,
+        view=view_of(options),
+        template=template,
+        quiet=options.on("quiet"),
+    )
     return 0
 
 
 def rmi(context: Context, options: Options) -> int:
     """Remove images, one after the other; what could not be removed makes the status 1."""
     platforms = [as_json(platform) for platform in options.items("platform")]
-    query = {"force": options.on("force"), "noprune": options.on("no-prune"), "platforms": platforms}
+    query = {
+        "force": options.on("force"),
+        "noprune": options.on("no-prune"),
+        "platforms": platforms,
+    }
     failed = False
     for image in options.args:
         try:
@@ -197,12 +226,17 @@ COMMANDS = {
         rmi,
         arguments=(1, None),
         flags=(
-            Flag("force", "f", BOOL, "Remove it even if stopped containers use it or it has several names"),
+            Flag(
+                "force",
+                "f",
+                BOOL,
+                "Remove it even if stopped containers use it or it has several names",
+            ),
             Flag("no-prune", "", BOOL, "Keep parents that lose their last child"),
             Flag("platform", "", STRINGS, "Remove one platform's variant only: os/arch[/variant]"),
         ),
-        about="A name is taken off the image; with its last name, the image and all layers that no other "
-        "image uses go.",
+        about="A name is taken off the image; with its last name, the image and all layers that no "
+        "other image uses go.",
         examples=(("rmi web:old", "remove a name, and the image if it was the last one"),),
     ),
     "tag": Command(

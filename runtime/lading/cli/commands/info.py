@@ -61,7 +61,11 @@ def _runtimes(info: dict[str, Any]) -> str:
         text += _lines("Default Runtime", info.get("DefaultRuntime", ""))
     if info.get("InitBinary"):
         text += _lines("Init Binary", info["InitBinary"])
-    for key, label in (("ContainerdCommit", "containerd"), ("RuncCommit", "runc"), ("InitCommit", "init")):
+    for key, label in (
+        ("ContainerdCommit", "containerd"),
+        ("RuncCommit", "runc"),
+        ("InitCommit", "init"),
+    ):
         if key in info:
             text += _lines(f"{label} version", (info[key] or {}).get("ID", ""))
     return text
@@ -114,17 +118,27 @@ def _debug(info: dict[str, Any]) -> str:
 def _rest(info: dict[str, Any]) -> str:
     text = "".join(
         _lines(label, info[key])
-        for key, label in (("HttpProxy", "HTTP Proxy"), ("HttpsProxy", "HTTPS Proxy"), ("NoProxy", "No Proxy"))
+        for key, label in (
+            ("HttpProxy", "HTTP Proxy"),
+            ("HttpsProxy", "HTTPS Proxy"),
+            ("NoProxy", "No Proxy"),
+        )
         if info.get(key)
     )
     if info.get("Labels"):
         text += " Labels:\n" + "".join(f"  {label}\n" for label in info["Labels"])
     text += _lines("Experimental", _word(info.get("ExperimentalBuild")))
     registries = info.get("RegistryConfig") or {}
-    insecure = [name for name, index in (registries.get("IndexConfigs") or {}).items() if not index.get("Secure")]
+    insecure = [
+        name
+        for name, index in (registries.get("IndexConfigs") or {}).items()
+        if not index.get("Secure")
+    ]
     networks = registries.get("InsecureRegistryCIDRs") or []
     if insecure or networks:
-        text += " Insecure Registries:\n" + "".join(f"  {name}\n" for name in (*insecure, *networks))
+        text += " Insecure Registries:\n" + "".join(
+            f"  {name}\n" for name in (*insecure, *networks)
+        )
     if registries.get("Mirrors"):
         text += " Registry Mirrors:\n" + "".join(f"  {name}\n" for name in registries["Mirrors"])
     text += _lines("Live Restore Enabled", _word(info.get("LiveRestoreEnabled")))
@@ -137,7 +151,11 @@ def _rest(info: dict[str, Any]) -> str:
 
 def _server(info: dict[str, Any]) -> str:
     text = _counts(info) + _driver(info)
-    for key, label in (("LoggingDriver", "Logging Driver"), ("CgroupDriver", "Cgroup Driver"), ("CgroupVersion", "Cgroup Version")):
+    for key, label in (
+        ("LoggingDriver", "Logging Driver"),
+        ("CgroupDriver", "Cgroup Driver"),
+        ("CgroupVersion", "Cgroup Version"),
+    ):
         text += _lines(label, info.get(key, ""))
     text += _plugins(info)
     if info.get("CDISpecDirs"):
@@ -151,7 +169,8 @@ def info(context: Context, options: Options) -> int:
     template = options.text("format")
     if template:
         return _formatted(context, template)
-    head = f"Client:\n Version:    {__version__}\n Context:    default\n Debug Mode: {_word(context.debug)}\n"
+    head = f"Client:\n Version:    {__version__}\n Context:    default\n"
+    head += f" Debug Mode: {_word(context.debug)}\n"
     try:
         found = context.client.get("/info")
     except CliError:
@@ -187,8 +206,8 @@ COMMANDS = {
         "Display system-wide information",
         info,
         flags=(INSPECT_FORMAT_FLAG,),
-        about="How many containers and images there are, what the kernel and its cgroups offer, and how the "
-        "daemon is configured. Warnings name what is missing.",
+        about="How many containers and images there are, what the kernel and its cgroups offer, "
+        "and how the daemon is configured. Warnings name what is missing.",
         examples=(("info -f '{{.CgroupVersion}}'", "one value only"),),
     ),
 }

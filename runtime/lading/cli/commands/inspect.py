@@ -46,7 +46,10 @@ def _fetch(context: Context, options: Options, kind: str, name: str) -> Found:
 
 
 def _search(context: Context, options: Options, name: str) -> Found:
-    """Look a name up among containers, images, networks and volumes; raises CliError if nothing has it."""
+    """Look a name up among containers, images, networks and volumes.
+
+    Raises CliError if nothing has it.
+    """
     for kind in PATHS:
         try:
             found = _fetch(context, options, kind, name)
@@ -101,7 +104,9 @@ def _writer(template: str) -> Callable[[str, bytes], str]:
     if template == "json":
         return lambda _kind, raw: fastjson.dumps(fastjson.loads(raw))
     if not template:
-        return lambda _kind, raw: "    " + fastjson.dumps(fastjson.loads(raw), indent="    ", level=1)
+        return lambda _kind, raw: (
+            "    " + fastjson.dumps(fastjson.loads(raw), indent="    ", level=1)
+        )
     from lading.cli.format.docker import compile_template, execute_on_object
     from lading.cli.format.lexer import TemplateError
 
@@ -145,17 +150,27 @@ COMMANDS = {
         flags=(
             INSPECT_FORMAT_FLAG,
             SIZE_FLAG,
-            Flag("type", "", STRING, "Look among objects of this kind only: container, image, network, volume"),
+            Flag(
+                "type",
+                "",
+                STRING,
+                "Look among objects of this kind only: container, image, network, volume",
+            ),
         ),
-        about="All that the daemon knows, as JSON, or a part of it through a Go template. A name is looked "
-        "up among containers first, then images, networks and volumes.",
+        about="All that the daemon knows, as JSON, or a part of it through a Go template. A name "
+        "is looked up among containers first, then images, networks and volumes.",
         examples=(
             ("inspect -f '{{.State.Pid}}' web", "the process id on the host"),
-            ("inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' web", "where something is mounted"),
+            (
+                "inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' web",
+                "where something is mounted",
+            ),
             ("inspect -f '{{json .Config.Env}}' nginx", "a part as JSON"),
         ),
     ),
-    "container inspect": _one_kind("container", (SIZE_FLAG,), "Like `lading inspect --type container`."),
+    "container inspect": _one_kind(
+        "container", (SIZE_FLAG,), "Like `lading inspect --type container`."
+    ),
     "image inspect": _one_kind(
         "image",
         (Flag("platform", "", STRING, "Platform to show: os[/arch[/variant]]"),),

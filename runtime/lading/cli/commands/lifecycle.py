@@ -16,7 +16,10 @@ CONTAINERS = "[OPTIONS] CONTAINER [CONTAINER...]"
 
 
 def for_each(context: Context, names: list[str], do: Callable[[str], object]) -> int:
-    """Do something to each container and show its name; what fails is told and makes the status 1."""
+    """Do something to each container and show its name.
+
+    What fails is told and makes the status 1.
+    """
     status = 0
     for name in names:
         try:
@@ -36,7 +39,9 @@ def _stopper(verb: str) -> Callable[[Context, Options], int]:
             name = "timeout" if options.given("timeout") else "time"
             query["t"] = options.number(name)
         return for_each(
-            context, options.args, lambda name: context.client.post(f"/containers/{name}/{verb}", query)
+            context,
+            options.args,
+            lambda name: context.client.post(f"/containers/{name}/{verb}", query),
         )
 
     return run
@@ -65,9 +70,9 @@ def rm(context: Context, options: Options) -> int:
     status = 0
     for given in options.args:
         name = given.strip("/")
+        if not name:
+            raise CliError("container name cannot be empty")
         try:
-            if not name:
-                raise CliError("container name cannot be empty")
             context.client.delete(f"/containers/{name}", query)
         except CliError as error:
             context.error(f"{error}\n")
@@ -106,40 +111,67 @@ def rename(context: Context, options: Options) -> int:
 
 TIMEOUT_FLAGS = (
     SIGNAL_FLAG,
-    Flag("timeout", "t", INT, "Seconds until a container that does not end is killed, -1 for no limit"),
+    Flag(
+        "timeout",
+        "t",
+        INT,
+        "Seconds until a container that does not end is killed, -1 for no limit",
+    ),
     Flag("time", "", INT, "Same as --timeout", hidden=True),
 )
 
 COMMANDS = {
     "stop": Command(
-        "stop", CONTAINERS, "Stop one or more running containers", _stopper("stop"),
-        arguments=(1, None), flags=TIMEOUT_FLAGS,
-        about="The process gets SIGTERM, or the stop signal of its image, and is killed if it has not "
-        "ended after ten seconds.",
+        "stop",
+        CONTAINERS,
+        "Stop one or more running containers",
+        _stopper("stop"),
+        arguments=(1, None),
+        flags=TIMEOUT_FLAGS,
+        about="The process gets SIGTERM, or the stop signal of its image, and is killed if it has "
+        "not ended after ten seconds.",
         examples=(("stop -t 60 db", "give it a minute"),),
     ),
     "restart": Command(
-        "restart", CONTAINERS, "Restart one or more containers", _stopper("restart"),
-        arguments=(1, None), flags=TIMEOUT_FLAGS,
+        "restart",
+        CONTAINERS,
+        "Restart one or more containers",
+        _stopper("restart"),
+        arguments=(1, None),
+        flags=TIMEOUT_FLAGS,
         about="Containers that run are stopped as `lading stop` does; then all are started.",
     ),
     "kill": Command(
-        "kill", CONTAINERS, "Kill one or more running containers", kill,
-        arguments=(1, None), flags=(SIGNAL_FLAG,),
+        "kill",
+        CONTAINERS,
+        "Kill one or more running containers",
+        kill,
+        arguments=(1, None),
+        flags=(SIGNAL_FLAG,),
         about="The process gets SIGKILL, or the signal that is named.",
         examples=(("kill -s HUP web", "have a server read its configuration again"),),
     ),
     "pause": Command(
-        "pause", "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers",
-        _simple("pause"), arguments=(1, None),
+        "pause",
+        "CONTAINER [CONTAINER...]",
+        "Pause all processes within one or more containers",
+        _simple("pause"),
+        arguments=(1, None),
         about="The kernel's freezer stops the processes where they are; they do not notice.",
     ),
     "unpause": Command(
-        "unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers",
-        _simple("unpause"), arguments=(1, None), about="The processes go on where they were.",
+        "unpause",
+        "CONTAINER [CONTAINER...]",
+        "Unpause all processes within one or more containers",
+        _simple("unpause"),
+        arguments=(1, None),
+        about="The processes go on where they were.",
     ),
     "rm": Command(
-        "rm", CONTAINERS, "Remove one or more containers", rm,
+        "rm",
+        CONTAINERS,
+        "Remove one or more containers",
+        rm,
         arguments=(1, None),
         flags=(
             Flag("force", "f", BOOL, "Kill it first if it runs; do not mind if it does not exist"),
@@ -147,15 +179,25 @@ COMMANDS = {
             Flag("volumes", "v", BOOL, "Remove its anonymous volumes, too"),
         ),
         about="The container's writable layer and log are lost. Named volumes stay.",
-        examples=(("rm -f web", "even while it runs"), ("rm $(lading ps -aq)", "all that do not run")),
+        examples=(
+            ("rm -f web", "even while it runs"),
+            ("rm $(lading ps -aq)", "all that do not run"),
+        ),
     ),
     "wait": Command(
-        "wait", "CONTAINER [CONTAINER...]",
-        "Block until one or more containers stop, then print their exit codes", wait,
-        arguments=(1, None), about="For a container that has ended already, its exit status comes at once.",
+        "wait",
+        "CONTAINER [CONTAINER...]",
+        "Block until one or more containers stop, then print their exit codes",
+        wait,
+        arguments=(1, None),
+        about="For a container that has ended already, its exit status comes at once.",
     ),
     "rename": Command(
-        "rename", "CONTAINER NEW_NAME", "Rename a container", rename, arguments=(2, 2),
+        "rename",
+        "CONTAINER NEW_NAME",
+        "Rename a container",
+        rename,
+        arguments=(2, 2),
         about="Running containers can be renamed, too.",
     ),
-}  # fmt: skip
+}

@@ -55,12 +55,18 @@ COMMANDS = {
         flags=(
             Flag("details", "", BOOL, "Show the attributes that log options add"),
             Flag("follow", "f", BOOL, "Go on showing what comes"),
-            Flag("since", "", STRING, "Begin at a time, such as 2024-01-02T13:23:37Z, or so long ago, such as 42m"),
+            Flag(
+                "since",
+                "",
+                STRING,
+                "Begin at a time, such as 2024-01-02T13:23:37Z, or so long ago, such as 42m",
+            ),
             Flag("until", "", STRING, "End at a time, or so long ago"),
             Flag("tail", "n", STRING, "Number of lines to show from the end", default="all"),
             Flag("timestamps", "t", BOOL, "Show when each line was written"),
         ),
-        about="What the container wrote to stdout goes to ours, what it wrote to stderr goes to ours.",
+        about="What the container wrote to stdout goes to ours, what it wrote to stderr goes to "
+        "ours.",
         examples=(
             ("logs -f --tail 10 web", "the last ten lines and all that follow"),
             ("logs --since 1h --until 30m web", "half an hour of the last hour"),

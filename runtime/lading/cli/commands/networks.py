@@ -93,9 +93,14 @@ def ls(context: Context, options: Options) -> int:
     found = context.client.get("/networks", {"filters": as_query(options.items("filter"))}) or []
     found.sort(key=lambda network: network.get("Name", ""))
     show(
-        context, NETWORKS, found, ("ID", "Name", "Driver", "Scope"), view=view_of(options),
-        template=choose_template(context, options, "networksFormat"), quiet=options.on("quiet"),
-    )  # fmt: skip
+        context,
+        NETWORKS,
+        found,
+        ("ID", "Name", "Driver", "Scope"),
+        view=view_of(options),
+        template=choose_template(context, options, "networksFormat"),
+        quiet=options.on("quiet"),
+    )
     return 0
 
 
@@ -155,13 +160,38 @@ COMMANDS = {
         arguments=(1, 1),
         flags=(
             Flag("driver", "d", STRING, "Driver of the network", default="bridge"),
-            Flag("subnet", "", STRINGS, "Subnet, such as 172.28.0.0/16; may be repeated", group="Addresses"),
+            Flag(
+                "subnet",
+                "",
+                STRINGS,
+                "Subnet, such as 172.28.0.0/16; may be repeated",
+                group="Addresses",
+            ),
             Flag("gateway", "", STRINGS, "Gateway in the subnet", group="Addresses"),
-            Flag("ip-range", "", STRINGS, "Part of the subnet to hand addresses out of", group="Addresses"),
-            Flag("aux-address", "", MAP, "Address in the subnet that is taken: name=address", group="Addresses"),
+            Flag(
+                "ip-range",
+                "",
+                STRINGS,
+                "Part of the subnet to hand addresses out of",
+                group="Addresses",
+            ),
+            Flag(
+                "aux-address",
+                "",
+                MAP,
+                "Address in the subnet that is taken: name=address",
+                group="Addresses",
+            ),
             Flag("ipv4", "", BOOL, "Hand out IPv4 addresses", default=True, group="Addresses"),
             Flag("ipv6", "", BOOL, "Hand out IPv6 addresses", group="Addresses"),
-            Flag("ipam-driver", "", STRING, "Driver for addresses", default="default", group="Addresses"),
+            Flag(
+                "ipam-driver",
+                "",
+                STRING,
+                "Driver for addresses",
+                default="default",
+                group="Addresses",
+            ),
             Flag("ipam-opt", "", MAP, "Option of that driver", group="Addresses"),
             Flag("internal", "", BOOL, "No way out of the network"),
             Flag("attachable", "", BOOL, "Let containers be attached by hand"),
@@ -172,11 +202,14 @@ COMMANDS = {
             Flag("config-only", "", BOOL, "Make a configuration for other networks only"),
             Flag("config-from", "", STRING, "Network to take the configuration from"),
         ),
-        about="Containers in the same network reach each other by name; containers in different networks "
-        "do not reach each other at all.",
+        about="Containers in the same network reach each other by name; containers in different "
+        "networks do not reach each other at all.",
         examples=(
             ("network create back", "a bridge with a subnet of its own"),
-            ("network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 back", "with addresses of your choice"),
+            (
+                "network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 back",
+                "with addresses of your choice",
+            ),
         ),
     ),
     "network ls": Command(
@@ -210,7 +243,9 @@ COMMANDS = {
         flags=(
             Flag("alias", "", STRINGS, "Further name in the network"),
             Flag("driver-opt", "", STRINGS, "Option of the driver: key=value"),
-            Flag("gw-priority", "", INT, "The network with the highest one has the default gateway"),
+            Flag(
+                "gw-priority", "", INT, "The network with the highest one has the default gateway"
+            ),
             Flag("ip", "", STRING, "IPv4 address"),
             Flag("ip6", "", STRING, "IPv6 address"),
             Flag("link", "", listing("list", link), "Link to another container: name[:alias]"),

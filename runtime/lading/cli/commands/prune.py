@@ -47,11 +47,16 @@ def prune_containers(context: Context, filters: Filters) -> int:
 
 
 def prune_images(context: Context, filters: Filters, *, every: bool) -> int:
-    """Remove images without a name, or all that no container uses; give the bytes that came free."""
+    """Remove images without a name, or all that no container uses.
+
+    Give the bytes that came free.
+    """
     chosen = {**filters, "dangling": {"false" if every else "true": True}}
     report = context.client.post("/images/prune", {"filters": chosen})
     steps = [
-        f"untagged: {step['Untagged']}" if step.get("Untagged") else f"deleted: {step.get('Deleted', '')}"
+        f"untagged: {step['Untagged']}"
+        if step.get("Untagged")
+        else f"deleted: {step.get('Deleted', '')}"
         for step in report.get("ImagesDeleted") or ()
     ]
     _listed(context, "Deleted Images", steps)
@@ -74,7 +79,10 @@ def prune_volumes(context: Context, filters: Filters, *, every: bool) -> int:
 
 
 def prune_cache(context: Context, filters: Filters, *, every: bool, keep: int = 0) -> int:
-    """Remove the build cache's dangling, or all its unused, entries; give the bytes that came free."""
+    """Remove the build cache's dangling, or all its unused, entries.
+
+    Give the bytes that came free.
+    """
     query: dict[str, Any] = {"all": every, "filters": filters, "keep-storage": keep or None}
     report = context.client.post("/build/prune", query) or {}
     _listed(context, "Deleted build cache objects", report.get("CachesDeleted"))
@@ -91,7 +99,11 @@ def containers(context: Context, options: Options) -> int:
 def images(context: Context, options: Options) -> int:
     """Remove unused images."""
     every = options.on("all")
-    what = "all images without at least one container associated to them" if every else "all dangling images"
+    what = (
+        "all images without at least one container associated to them"
+        if every
+        else "all dangling images"
+    )
     if _confirmed(context, options, f"This will remove {what}."):
         _total(context, prune_images(context, _filters(context, options), every=every))
     return 0
@@ -165,40 +177,79 @@ def system(context: Context, options: Options) -> int:
 
 COMMANDS = {
     "container prune": Command(
-        "container prune", "[OPTIONS]", "Remove all stopped containers", containers,
-        flags=(FILTER_FLAG, FORCE_FLAG), about="Filters are until and label.",
+        "container prune",
+        "[OPTIONS]",
+        "Remove all stopped containers",
+        containers,
+        flags=(FILTER_FLAG, FORCE_FLAG),
+        about="Filters are until and label.",
     ),
     "image prune": Command(
-        "image prune", "[OPTIONS]", "Remove unused images", images,
-        flags=(Flag("all", "a", BOOL, "All images that no container uses, not only those without a name"), FILTER_FLAG, FORCE_FLAG),
+        "image prune",
+        "[OPTIONS]",
+        "Remove unused images",
+        images,
+        flags=(
+            Flag(
+                "all", "a", BOOL, "All images that no container uses, not only those without a name"
+            ),
+            FILTER_FLAG,
+            FORCE_FLAG,
+        ),
         about="Filters are until and label.",
-        examples=(("image prune -a --filter until=720h", "what is older than a month and not used"),),
+        examples=(
+            ("image prune -a --filter until=720h", "what is older than a month and not used"),
+        ),
     ),
     "network prune": Command(
-        "network prune", "[OPTIONS]", "Remove all unused networks", networks,
-        flags=(FILTER_FLAG, FORCE_FLAG), about="Filters are until and label.",
+        "network prune",
+        "[OPTIONS]",
+        "Remove all unused networks",
+        networks,
+        flags=(FILTER_FLAG, FORCE_FLAG),
+        about="Filters are until and label.",
     ),
     "volume prune": Command(
-        "volume prune", "[OPTIONS]", "Remove unused local volumes", volumes,
-        flags=(Flag("all", "a", BOOL, "All unused volumes, not only those without a name of their own"), FILTER_FLAG, FORCE_FLAG),
+        "volume prune",
+        "[OPTIONS]",
+        "Remove unused local volumes",
+        volumes,
+        flags=(
+            Flag(
+                "all", "a", BOOL, "All unused volumes, not only those without a name of their own"
+            ),
+            FILTER_FLAG,
+            FORCE_FLAG,
+        ),
         about="What is in the volumes is lost. The filter is label.",
     ),
     "builder prune": Command(
-        "builder prune", "[OPTIONS]", "Remove build cache", builder,
+        "builder prune",
+        "[OPTIONS]",
+        "Remove build cache",
+        builder,
         flags=(
             Flag("all", "a", BOOL, "All unused build cache, not only what is dangling"),
-            FILTER_FLAG, FORCE_FLAG,
+            FILTER_FLAG,
+            FORCE_FLAG,
             Flag("keep-storage", "", SIZE, "Bytes of cache to keep"),
         ),
         about="The next build makes the steps again that the cache had.",
     ),
     "system prune": Command(
-        "system prune", "[OPTIONS]", "Remove unused data", system,
+        "system prune",
+        "[OPTIONS]",
+        "Remove unused data",
+        system,
         flags=(
-            Flag("all", "a", BOOL, "All images that no container uses, not only those without a name"),
-            FILTER_FLAG, FORCE_FLAG,
+            Flag(
+                "all", "a", BOOL, "All images that no container uses, not only those without a name"
+            ),
+            FILTER_FLAG,
+            FORCE_FLAG,
             Flag("volumes", "", BOOL, "Anonymous volumes, too"),
         ),
-        about="Containers that do not run, networks without containers, images without a name, build cache.",
+        about="Containers that do not run, networks without containers, images without a name, "
+        "build cache.",
     ),
-}  # fmt: skip
+}

@@ -96,7 +96,11 @@ CONTAINERS = Listing(
         Column("Image", "IMAGE", _image, shrinks=True),
         Column("Command", "COMMAND", _command, shrinks=True),
         Column("CreatedAt", "CREATED AT", lambda c, _: show_utc(c.get("Created", 0))),
-        Column("RunningFor", "CREATED", lambda c, v: human_duration(v.now - c.get("Created", 0)) + " ago"),
+        Column(
+            "RunningFor",
+            "CREATED",
+            lambda c, v: human_duration(v.now - c.get("Created", 0)) + " ago",
+        ),
         Column("Ports", "PORTS", lambda c, _: show_ports(c.get("Ports") or []), shrinks=True),
         Column("State", "STATE", lambda c, _: c.get("State", "")),
         Column("Status", "STATUS", lambda c, _: c.get("Status", "")),
@@ -110,11 +114,14 @@ CONTAINERS = Listing(
     ),
     raw=RAW,
     raw_quiet="container_id: {{.ID}}",
-)  # fmt: skip
+)
 
 
 def _wants_size(template: str) -> bool:
-    """Tell whether a template shows sizes, which the daemon has to count first; raises CliError if it is wrong."""
+    """Tell whether a template shows sizes, which the daemon has to count first.
+
+    Raises CliError if it is wrong.
+    """
     if template in ("", "table", "json", "raw"):
         return False
     from lading.cli.format.docker import uses
@@ -131,7 +138,9 @@ def ps(context: Context, options: Options) -> int:
     last = 1 if options.on("latest") and not options.given("last") else options.number("last")
     template = choose_template(context, options, "psFormat")
     if options.on("quiet") and template not in ("", "table", "raw"):
-        context.error("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
+        context.error(
+            "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
+        )
         template = ""
     size = options.on("size") or _wants_size(template)
     query = {
@@ -144,9 +153,14 @@ def ps(context: Context, options: Options) -> int:
     table = (*TABLE, "Size") if options.on("size") else TABLE
     raw = RAW + "size: {{.Size}}\n" if template == "raw" and size else template
     show(
-        context, CONTAINERS, found, table,
-        view=view_of(options), template=raw, quiet=options.on("quiet"),
-    )  # fmt: skip
+        context,
+        CONTAINERS,
+        found,
+        table,
+        view=view_of(options),
+        template=raw,
+        quiet=options.on("quiet"),
+    )
     return 0
 
 
@@ -160,7 +174,13 @@ COMMANDS = {
             Flag("all", "a", BOOL, "Show all containers, not only running ones"),
             FILTER_FLAG,
             FORMAT_FLAG,
-            Flag("last", "n", INT, "Show the n containers created last, in whatever state", default=-1),
+            Flag(
+                "last",
+                "n",
+                INT,
+                "Show the n containers created last, in whatever state",
+                default=-1,
+            ),
             Flag("latest", "l", BOOL, "Show the container created last, in whatever state"),
             Flag("no-trunc", "", BOOL, "Show ids, commands and names in full"),
             Flag("quiet", "q", BOOL, "Show ids only"),

@@ -96,11 +96,15 @@ def search(context: Context, options: Options) -> int:
         "GET", "/images/search", query, headers=auth_header(context, domain)
     )
     table = ("Name", "Description", "StarCount", "IsOfficial")
-    show(context, RESULTS, found or [], table, view=view_of(options), template=options.text("format"))
+    show(
+        context, RESULTS, found or [], table, view=view_of(options), template=options.text("format")
+    )
     return 0
 
 
-TRUST_FLAG = Flag("disable-content-trust", "", BOOL, "Accepted for compatibility", default=True, hidden=True)
+TRUST_FLAG = Flag(
+    "disable-content-trust", "", BOOL, "Accepted for compatibility", default=True, hidden=True
+)
 
 COMMANDS = {
     "pull": Command(
@@ -115,8 +119,8 @@ COMMANDS = {
             Flag("platform", "", STRING, "Platform to pull: os/arch[/variant]"),
             Flag("quiet", "q", BOOL, "Show the name only"),
         ),
-        about="Without a registry in its name, the image comes from Docker Hub. Layers that are here "
-        "already are not downloaded again.",
+        about="Without a registry in its name, the image comes from Docker Hub. Layers that are "
+        "here already are not downloaded again.",
         examples=(
             ("pull debian:12", "a tag"),
             ("pull localhost:5000/web", "from a registry on this machine"),
@@ -134,8 +138,8 @@ COMMANDS = {
             Flag("platform", "", STRING, "Push one platform's manifest only: os[/arch[/variant]]"),
             Flag("quiet", "q", BOOL, "Show the name only"),
         ),
-        about="The registry is the one in the image's name; `lading tag` gives an image such a name, "
-        "`lading login` takes the credentials.",
+        about="The registry is the one in the image's name; `lading tag` gives an image such a "
+        "name, `lading login` takes the credentials.",
         examples=(("push registry.example.com/team/web:1.2", "after: lading tag web registry.…"),),
     ),
     "search": Command(

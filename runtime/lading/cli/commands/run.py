@@ -31,7 +31,7 @@ _NOT_EXECUTABLE_WORDS = ("permission denied", "is a directory")
 
 
 def start_status(message: str) -> int:
-    """Give the exit status for a start that failed: 127 for a missing program, 126 for one that cannot be run."""
+    """Give the exit status for a failed start: 127 for no program, 126 for one that cannot run."""
     if any(words in message for words in _NOT_FOUND_WORDS):
         return NOT_FOUND
     if any(words in message for words in _NOT_EXECUTABLE_WORDS):
@@ -115,7 +115,9 @@ def _announce_pull(context: Context, options: Options, image: str) -> None:
 def _pull(context: Context, options: Options, image: str) -> None:
     from lading.cli.pulling import pull
 
-    pull(context, image, platform=options.text("platform"), quiet=options.on("quiet"), to_stderr=True)
+    pull(
+        context, image, platform=options.text("platform"), quiet=options.on("quiet"), to_stderr=True
+    )
 
 
 def create(context: Context, options: Options) -> int:
@@ -182,9 +184,11 @@ def _stay(
     keys: bytes,
     started: Callable[[str], None],
 ) -> int:
-    """Attach before the start, so that no output is lost, and end with the container's exit status."""
+    """Attach before the start, so that no output is lost; give the container's exit status."""
     tty, stdin = bool(body.get("Tty")), bool(body.get("AttachStdin"))
-    streams = {name: bool(body.get(f"Attach{name.title()}")) for name in ("stdin", "stdout", "stderr")}
+    streams = {
+        name: bool(body.get(f"Attach{name.title()}")) for name in ("stdin", "stdout", "stderr")
+    }
     remove = bool(body["HostConfig"].get("AutoRemove"))
     with Session(context, tty=tty, resize_path=f"/containers/{container}/resize") as session:
         session.catch_signals(container if options.on("sig-proxy") and not tty else "")
@@ -210,7 +214,10 @@ def _stay(
 
 
 def ask_status(context: Context, container: str, *, removed: bool) -> Response:
-    """Ask for the exit status to come; the answer's head says that the daemon watches, its body comes at the end."""
+    """Ask for the exit status to come.
+
+    The answer's head says that the daemon watches, its body comes at the end.
+    """
     condition = "removed" if removed else "next-exit"
     return context.client.request("POST", f"/containers/{container}/wait", {"condition": condition})
 
@@ -218,8 +225,14 @@ def ask_status(context: Context, container: str, *, removed: bool) -> Response:
 RUN_FLAGS = (
     Flag("detach", "d", BOOL, "Run in the background and show the container's id", group="Process"),
     Flag("sig-proxy", "", BOOL, "Pass signals on to the process", default=True, group="Process"),
-    Flag("detach-keys", "", STRING, "Keys that leave the container running, such as ctrl-p,ctrl-q", group="Process"),
-)  # fmt: skip
+    Flag(
+        "detach-keys",
+        "",
+        STRING,
+        "Keys that leave the container running, such as ctrl-p,ctrl-q",
+        group="Process",
+    ),
+)
 
 COMMANDS = {
     "run": Command(
@@ -231,13 +244,23 @@ COMMANDS = {
         arguments=(1, None),
         interspersed=False,
         about="The container gets file system, network and processes of its own; what follows the "
-        "image is the command in it, instead of the image's. lading stays with it: input and output "
-        "pass through, signals are passed on, and its exit status becomes that of lading (125 if it "
-        "could not be made, 126 if its command cannot be executed, 127 if there is no such command).",
+        "image is the command in it, instead of the image's. lading stays with it: input and "
+        "output pass through, signals are passed on, and its exit status becomes that of "
+        "lading (125 if it could not be made, 126 if its command cannot be executed, 127 if "
+        "there is no such command).",
         examples=(
-            ("run -it --rm debian bash", "a shell in a new container that is removed when the shell ends"),
-            ("run -d --name web -p 8080:80 nginx", "a server in the background, reached at port 8080"),
-            ("run --rm -v .:/src -w /src python:3 python t.py", "a program from the present directory"),
+            (
+                "run -it --rm debian bash",
+                "a shell in a new container that is removed when the shell ends",
+            ),
+            (
+                "run -d --name web -p 8080:80 nginx",
+                "a server in the background, reached at port 8080",
+            ),
+            (
+                "run --rm -v .:/src -w /src python:3 python t.py",
+                "a program from the present directory",
+            ),
             ("run --memory=100m --cpus=0.5 debian yes", "at most 100 MiB of memory and half a CPU"),
         ),
     ),
@@ -252,7 +275,10 @@ COMMANDS = {
         about="The container is made as `lading run` makes it, but not started; its id is shown. "
         "`lading start` starts it.",
         examples=(
-            ("create --name db -v data:/var/lib/data postgres", "make a container, to be started later"),
+            (
+                "create --name db -v data:/var/lib/data postgres",
+                "make a container, to be started later",
+            ),
             ("start -a db", "start it and stay with it"),
         ),
     ),

@@ -94,7 +94,9 @@ class _Monitor:
         if action == ("create" if self._every else "start") and container not in known:
             self.watch(container)
         elif action == "destroy" or (action == "die" and not self._every):
-            for watch in [w for w in self._watches.values() if w.usage and w.usage.container == container]:
+            for watch in [
+                w for w in self._watches.values() if w.usage and w.usage.container == container
+            ]:
                 self._drop(watch)
 
     def _drop(self, watch: _Watch) -> None:
@@ -125,7 +127,16 @@ def stats(context: Context, options: Options) -> int:
     template = choose_template(context, options, "statsFormat")
     view = view_of(options)
     if options.on("no-stream"):
-        context.out(render(STATS, _once(context, options), TABLE, view=view, template=template, width=context.width()))
+        context.out(
+            render(
+                STATS,
+                _once(context, options),
+                TABLE,
+                view=view,
+                template=template,
+                width=context.width(),
+            )
+        )
         return 0
     monitor = _Monitor(context, every=options.on("all"))
     if options.args:
@@ -138,7 +149,9 @@ def stats(context: Context, options: Options) -> int:
         context.out("\033[2J")
     while monitor.usages or monitor.following:
         monitor.serve(REFRESH)
-        text = render(STATS, monitor.usages, TABLE, view=view, template=template, width=context.width())
+        text = render(
+            STATS, monitor.usages, TABLE, view=view, template=template, width=context.width()
+        )
         if terminal:
             text = HOME + text.replace("\n", f"{CLEAR_LINE}\n") + CLEAR_REST
         context.out(text)
@@ -146,7 +159,7 @@ def stats(context: Context, options: Options) -> int:
 
 
 def _once(context: Context, options: Options) -> list[Usage]:
-    """Ask for one sample of each container, all at the same time: the daemon measures for a second."""
+    """Ask for one sample of each container, all at once, as the daemon measures for a second."""
     names = options.args
     if not names:
         found = context.client.get("/containers/json", {"all": options.on("all")})
@@ -154,7 +167,9 @@ def _once(context: Context, options: Options) -> list[Usage]:
     waiting = []
     for name in names:
         usage = Usage(name)
-        waiting.append((usage, context.client.begin("GET", f"/containers/{name}/stats", {"stream": "false"})))
+        waiting.append(
+            (usage, context.client.begin("GET", f"/containers/{name}/stats", {"stream": "false"}))
+        )
     usages: list[Usage] = []
     failure: CliError | None = None
     for usage, finish in waiting:
@@ -181,8 +196,11 @@ COMMANDS = {
             Flag("no-stream", "", BOOL, "Show one sample and end"),
             Flag("no-trunc", "", BOOL, "Show ids in full"),
         ),
-        about="Without names, all running containers are shown, also those that start meanwhile. CPU counts "
-        "100% for each CPU; memory is without the page cache that could be dropped.",
-        examples=(("stats --no-stream --format '{{.Name}} {{.MemUsage}}'", "one line for each, once"),),
+        about="Without names, all running containers are shown, also those that start meanwhile. "
+        "CPU counts 100% for each CPU; memory is without the page cache that could be "
+        "dropped.",
+        examples=(
+            ("stats --no-stream --format '{{.Name}} {{.MemUsage}}'", "one line for each, once"),
+        ),
     ),
 }

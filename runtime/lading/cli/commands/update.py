@@ -38,8 +38,14 @@ def update(context: Context, options: Options) -> int:
 
 FLAGS = (
     *CPU_AND_MEMORY,
-    Flag("restart", "", STRING, "When to start again: no, on-failure[:times], always, unless-stopped", group="Limits"),
-)  # fmt: skip
+    Flag(
+        "restart",
+        "",
+        STRING,
+        "When to start again: no, on-failure[:times], always, unless-stopped",
+        group="Limits",
+    ),
+)
 
 COMMANDS = {
     "update": Command(

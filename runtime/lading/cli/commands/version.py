@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 #: Details of the engine, as they are labelled, in the order in which they are shown.
-ENGINE = (("GoVersion", "Go version"), ("PythonVersion", "Python version"), ("GitCommit", "Git commit"))
+ENGINE = (
+    ("GoVersion", "Go version"),
+    ("PythonVersion", "Python version"),
+    ("GitCommit", "Git commit"),
+)
 LABEL = 19
 
 

@@ -7,7 +7,15 @@ from lading.cli.failures import ApiError
 from lading.cli.filters import FILTER_FLAG, FORMAT_FLAG, as_query
 from lading.cli.flags import Flag, Options
 from lading.cli.kinds import BOOL, MAP, STRING, listing
-from lading.cli.listing import Column, Listing, View, choose_template, label_method, labels_text, show
+from lading.cli.listing import (
+    Column,
+    Listing,
+    View,
+    choose_template,
+    label_method,
+    labels_text,
+    show,
+)
 from lading.cli.options.checks import label
 from lading.cli.units import human_size
 
@@ -71,9 +79,14 @@ def ls(context: Context, options: Options) -> int:
     answer = context.client.get("/volumes", {"filters": as_query(options.items("filter"))})
     found = sorted(answer.get("Volumes") or [], key=lambda volume: _natural(volume["Name"]))
     show(
-        context, VOLUMES, found, ("Driver", "Name"), view=View(),
-        template=choose_template(context, options, "volumesFormat"), quiet=options.on("quiet"),
-    )  # fmt: skip
+        context,
+        VOLUMES,
+        found,
+        ("Driver", "Name"),
+        view=View(),
+        template=choose_template(context, options, "volumesFormat"),
+        quiet=options.on("quiet"),
+    )
     return 0
 
 
@@ -118,10 +131,14 @@ COMMANDS = {
             Flag("label", "", listing("list", label), "Label of the volume"),
             Flag("opt", "o", MAP, "Option of the driver: key=value"),
         ),
-        about="A volume is a directory that outlives the containers that use it. Without a name it gets one.",
+        about="A volume is a directory that outlives the containers that use it. Without a name it "
+        "gets one.",
         examples=(
             ("volume create data", "then: lading run -v data:/var/lib/data …"),
-            ("volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch", "a volume in memory"),
+            (
+                "volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch",
+                "a volume in memory",
+            ),
         ),
     ),
     "volume ls": Command(
@@ -140,7 +157,7 @@ COMMANDS = {
         rm,
         arguments=(1, None),
         flags=(Flag("force", "f", BOOL, "Do not complain about volumes that do not exist"),),
-        about="What is in the volumes is lost. A volume that a container uses, even one that has ended, "
-        "cannot be removed.",
+        about="What is in the volumes is lost. A volume that a container uses, even one that has "
+        "ended, cannot be removed.",
     ),
 }

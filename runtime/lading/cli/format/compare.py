@@ -5,6 +5,10 @@ from __future__ import annotations
 from lading.cli.format.lexer import TemplateError
 from lading.cli.format.values import Map, Moment, Pointer, Slice, Struct, is_nil, show, type_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 INCOMPATIBLE = "incompatible types for comparison"
 INVALID = "invalid type for comparison"
 
@@ -80,4 +84,4 @@ def ge(one: object, other: object) -> bool:
     return not lt(one, other)
 
 
-COMPARISONS = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
+COMPARISONS: dict[str, Callable[..., bool]] = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}

@@ -88,7 +88,7 @@ def execute_typed(template: str, type_name: str, data: Any, *, name: str = "") -
 
 
 def execute_on_object(tree: Tree, type_name: str, raw: bytes | str) -> str:
-    """Run a template over what `inspect` got: first as the Go type, then, if that fails, as plain JSON.
+    """Run a template over what `inspect` got, as the Go type or, if that fails, as plain JSON.
 
     Raises TemplateError.
     """

@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 MISSING = object()
 
 
-class _Break(Exception):  # noqa: N818
+class _Break(Exception):
     pass
 
 
-class _Continue(Exception):  # noqa: N818
+class _Continue(Exception):
     pass
 
 
 class _Given:
-    """What a name or a function is given: the nodes of its arguments and the value that came through the pipe."""
+    """What a name or function is given: its arguments' nodes and the value out of the pipe."""
 
     __slots__ = ("args", "dot", "final")
 
@@ -81,7 +81,8 @@ def execute(
 ) -> str:
     """Run a parsed template, called `name` in errors, over a value and give the text it makes.
 
-    `missing_is_error` makes a key that a map lacks an error instead of "<no value>" (Go's missingkey=error).
+    `missing_is_error` makes a key that a map lacks an error instead of "<no value>" (Go's
+    missingkey=error).
     """
     run = _Run(tree, {**BUILTINS, **(DOCKER if functions is None else functions)}, missing_is_error)
     run.title = name

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Builtin:
-    """A function with the kinds of its parameters: any, string, int or []string; `more` repeats the last one."""
+    """A function with the kinds of its parameters: any, string, int or []string.
+
+    `more` repeats the last one.
+    """
 
     __slots__ = ("call", "more", "name", "params")
 
@@ -61,9 +64,7 @@ def _js(*args: object) -> str:
 def _urlquery(*args: object) -> str:
     safe = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
     encoded = sprint(args).encode()
-    return "".join(
-        chr(b) if b in safe else "+" if b == 0x20 else f"%{b:02X}" for b in encoded
-    )
+    return "".join(chr(b) if b in safe else "+" if b == 0x20 else f"%{b:02X}" for b in encoded)
 
 
 def _println(*args: object) -> str:
@@ -122,7 +123,10 @@ BUILTINS = _make(
         Builtin("slice", reach.cut, "any", "any", more=True),
         Builtin("urlquery", _urlquery, "any", more=True),
         Builtin("eq", COMPARISONS["eq"], "any", "any", more=True),
-        *(Builtin(name, COMPARISONS[name], "any", "any") for name in ("ne", "lt", "le", "gt", "ge")),
+        *(
+            Builtin(name, COMPARISONS[name], "any", "any")
+            for name in ("ne", "lt", "le", "gt", "ge")
+        ),
     ]
 )
 
@@ -130,12 +134,12 @@ DOCKER = _make(
     [
         Builtin("json", _json, "any"),
         Builtin("join", _join, "[]string", "string"),
-        Builtin("lower", str.lower, "string"),
+        Builtin("lower", lambda text: text.lower(), "string"),
         Builtin("pad", _pad, "string", "int", "int"),
         Builtin("split", _split, "string", "string"),
         Builtin("title", _title, "string"),
         Builtin("truncate", _truncate, "string", "int"),
-        Builtin("upper", str.upper, "string"),
+        Builtin("upper", lambda text: text.upper(), "string"),
     ]
 )
 

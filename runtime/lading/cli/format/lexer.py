@@ -1,13 +1,26 @@
 """Cut the text of a template into tokens.
 
-The grammar is that of Go's text/template (https://pkg.go.dev/text/template): `{{` and `}}` as delimiters, `-` next to
-them as trim markers, `/* … */` as comments. White space inside an action is a token: it separates operands.
+The grammar is that of Go's text/template (https://pkg.go.dev/text/template): `{{` and `}}` as
+delimiters, `-` next to them as trim markers, `/* … */` as comments. White space inside an action is
+a token: it separates operands.
 """
 
 from __future__ import annotations
 
 KEYWORDS = frozenset(
-    ("block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with")
+    (
+        "block",
+        "break",
+        "continue",
+        "define",
+        "else",
+        "end",
+        "if",
+        "range",
+        "nil",
+        "template",
+        "with",
+    )
 )
 SPACES = " \t\r\n"
 LEFT, RIGHT = "{{", "}}"
@@ -15,14 +28,17 @@ PUNCTUATION = {"|": "|", "(": "(", ")": ")", ",": ","}
 
 
 class TemplateError(Exception):
-    """The template is malformed or cannot be run; the message is the one Go's text/template gives."""
+    """The template is malformed or cannot be run.
+
+    The message is the one Go's text/template gives.
+    """
 
 
 class Token:
     """One token: its kind, its text, where it starts (in characters) and on which line.
 
-    Kinds: text, left, right, space, keyword, identifier, field, variable, number, character, string, raw, bool, dot,
-    `|`, `(`, `)`, `,`, `:=`, `=`, character-other, eof.
+    Kinds: text, left, right, space, keyword, identifier, field, variable, number, character,
+    string, raw, bool, dot, `|`, `(`, `)`, `,`, `:=`, `=`, character-other, eof.
     """
 
     __slots__ = ("kind", "line", "pos", "text")
@@ -134,7 +150,12 @@ class Lexer:
 
     def _trims(self, pos: int) -> bool:
         pair = self.text[pos : pos + 2]
-        return len(pair) == 2 and pair[0] in SPACES and pair[1] == "-" and self.text.startswith(RIGHT, pos + 2)
+        return (
+            len(pair) == 2
+            and pair[0] in SPACES
+            and pair[1] == "-"
+            and self.text.startswith(RIGHT, pos + 2)
+        )
 
     def _at_right(self) -> bool:
         return self.text.startswith(RIGHT, self.pos) or self._trims(self.pos)
@@ -187,7 +208,11 @@ class Lexer:
         while True:
             char = self.text[end : end + 1]
             if char in ("", "\n"):
-                what = "unterminated quoted string" if mark == '"' else "unterminated character constant"
+                what = (
+                    "unterminated quoted string"
+                    if mark == '"'
+                    else "unterminated character constant"
+                )
                 raise self.fail(what)
             end += 2 if char == "\\" else 1
             if char == mark:
@@ -232,7 +257,12 @@ class Lexer:
 
     def _at_terminator(self) -> bool:
         char = self.text[self.pos : self.pos + 1]
-        return char == "" or char in SPACES or char in ".,|:)(" or self.text.startswith(RIGHT, self.pos)
+        return (
+            char == ""
+            or char in SPACES
+            or char in ".,|:)("
+            or self.text.startswith(RIGHT, self.pos)
+        )
 
     def _number(self) -> None:
         end = self.pos + 1
@@ -254,7 +284,8 @@ def describe(char: str) -> str:
 def parse_number(text: str) -> int | float | None:
     """Read a Go number: decimal, 0x, 0o, 0b, legacy octal, underscores, floats; None if it is none.
 
-    What is written with a point or an exponent is a float, even where it is whole, as Go's untyped constants are.
+    What is written with a point or an exponent is a float, even where it is whole, as Go's untyped
+    constants are.
     """
     body = text.lstrip("+-")
     if not body or len(text) - len(body) > 1:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class Node:
-    """One part of a template; `pos` is the character it starts at, or 0 where no error ever cites it."""
+    """One part of a template.
+
+    `pos` is the character it starts at, or 0 where no error ever cites it.
+    """
 
     __slots__ = ("pos",)
 
@@ -123,7 +126,7 @@ class Command(Node):
 
 
 class Pipe(Node):
-    """Commands, each fed with the value of the one before, and the variables that get the result."""
+    """Commands, each fed with the value before it, and the variables that get the result."""
 
     __slots__ = ("assigns", "commands", "variables")
 

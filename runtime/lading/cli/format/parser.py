@@ -74,7 +74,10 @@ class _Parser:
     # Tokens
 
     def _peek(self, *kinds: str) -> bool:
-        """Tell whether the next token is of one of these kinds; what the lexer refused is raised here."""
+        """Tell whether the next token is of one of these kinds.
+
+        What the lexer refused is raised here.
+        """
         return self._token().kind in kinds
 
     def _token(self) -> Token:
@@ -149,9 +152,9 @@ class _Parser:
                     raise self._fail(f"{{{{{word.text}}}}} outside {{{{range}}}}", word)
                 return Jump(word.pos, word.text), ""
             case "template":
-                return self._call(word), ""
+                return self._call(), ""
             case "block":
-                return self._block(word), ""
+                return self._block(), ""
         raise self._fail(f"unexpected <{word.text}> in command", word)
 
     def _close(self, context: str) -> None:
@@ -207,7 +210,7 @@ class _Parser:
             raise self._unexpected(token, context)
         return token
 
-    def _call(self, word: Token) -> Node:
+    def _call(self) -> Node:
         name = self._name_of_template("template clause")
         self._skip_space()
         pipe = None
@@ -232,7 +235,7 @@ class _Parser:
             raise self._fail("unexpected {{else}} in define clause")
         self.defined[self._text_of(name)] = body
 
-    def _block(self, word: Token) -> Node:
+    def _block(self) -> Node:
         name = self._name_of_template("block clause")
         pipe = self._pipeline("block clause", "right")
         self._define(name)
@@ -381,7 +384,7 @@ class _Parser:
 
 
 _OPERAND_KINDS = frozenset(
-    "bool character dot field identifier number string raw variable (".split()
+    ["bool", "character", "dot", "field", "identifier", "number", "string", "raw", "variable", "("]
 )
 
 

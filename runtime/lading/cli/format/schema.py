@@ -1,11 +1,13 @@
-"""The Go types behind `inspect`, `version` and `info`, in a small notation, and JSON decoded by them.
+"""The Go types behind `inspect`, `version` and `info`, and JSON decoded by them.
 
-Docker's command line decodes those answers into Go structs before a template sees them. That shows: fields have Go's
-names (`.ID` for "Id"), absent ones have zero values, `{{.State}}` prints `{running true …}`, `{{json .}}` has Go's
-order. The types in `structs` were read off `docker inspect --format '{{printf "%#v" .}}'`.
+Docker's command line decodes those answers into Go structs before a template sees them. That shows:
+fields have Go's names (`.ID` for "Id"), absent ones have zero values, `{{.State}}` prints `{running
+true …}`, `{{json .}}` has Go's order. The types in `structs` were read off `docker inspect --format
+'{{printf "%#v" .}}'`.
 
-Notation of a struct: one field a word, `Name[=jsonKey][?]:type`. `?` is omitempty, `@pkg.Type` embeds a struct.
-Types: string, bool, int, int64, uint64, float64, time, any, []T, [2]T, map[string]T, *T and names of structs.
+Notation of a struct: one field a word, `Name[=jsonKey][?]:type`. `?` is omitempty, `@pkg.Type`
+embeds a struct. Types: string, bool, int, int64, uint64, float64, time, any, []T, [2]T,
+map[string]T, *T and names of structs.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _known: dict[str, Type] = {}
 
 
 class FieldType:
-    """One field of a struct: its Go name, its JSON key, whether an empty one is left out of JSON."""
+    """One field of a struct: its Go name, its JSON key, whether it is left out when empty."""
 
     __slots__ = ("embedded", "key", "name", "omit_empty", "type")
 
@@ -77,7 +79,9 @@ class Type:
                 assert self.elem
                 pairs = data if isinstance(data, dict) else None
                 decode = self.elem.decode
-                return Map(self, None if pairs is None else {k: decode(v) for k, v in pairs.items()})
+                return Map(
+                    self, None if pairs is None else {k: decode(v) for k, v in pairs.items()}
+                )
             case "struct":
                 return self._decode_struct(data if isinstance(data, dict) else {})
         if self.name == "time.Time":

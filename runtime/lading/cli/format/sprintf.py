@@ -64,9 +64,7 @@ def sprint(args: Sequence[object]) -> str:
     return out
 
 
-def _read_spec(
-    template: str, pos: int, args: Sequence[object], used: int
-) -> tuple[Spec, int, int]:
+def _read_spec(template: str, pos: int, args: Sequence[object], used: int) -> tuple[Spec, int, int]:
     spec = Spec()
     while pos < len(template) and template[pos] in FLAGS:
         spec.flags += template[pos]
@@ -134,8 +132,8 @@ def _format_verb(spec: Spec, value: object) -> str:
 
 def _text(spec: Spec, value: str) -> str:
     if spec.verb in "xX":
-        raw = value.encode()
-        digits = raw.hex(" ") if " " in spec.flags else raw.hex()
+        encoded = value.encode()
+        digits = encoded.hex(" ") if " " in spec.flags else encoded.hex()
         return _pad(spec, digits.upper() if spec.verb == "X" else digits)
     if spec.precision is not None:
         value = value[: spec.precision]

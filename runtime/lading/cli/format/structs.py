@@ -1,4 +1,4 @@
-"""The Go structs that templates of `inspect`, `version` and `info` see, in the notation of `schema`."""
+"""The Go structs that templates of `inspect`, `version` and `info` see, as `schema` reads them."""
 
 from __future__ import annotations
 

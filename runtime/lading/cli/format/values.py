@@ -1,8 +1,8 @@
 """The values that templates see, and how Go prints them.
 
-Plain JSON (str, int, float, bool, None, list, dict) stands for itself: `map[string]interface {}`, `[]interface {}`.
-What Docker's own command line decodes into Go structs comes as `Struct`, `Pointer`, `Slice`, `Map` and `Moment`
-(made by `schema`), and the rows of listings as `Row`.
+Plain JSON (str, int, float, bool, None, list, dict) stands for itself: `map[string]interface {}`,
+`[]interface {}`. What Docker's own command line decodes into Go structs comes as `Struct`,
+`Pointer`, `Slice`, `Map` and `Moment` (made by `schema`), and the rows of listings as `Row`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Go prints the address of a pointer inside a value; ours have none worth showing.
 SOME_ADDRESS = "0xc000000000"
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class Number(str):
@@ -113,7 +113,7 @@ class Method:
 
 
 class Row:
-    """One row of a listing: names, each with a function that makes its value when it is asked for."""
+    """One row of a listing: names, each with a function that makes its value on demand."""
 
     __slots__ = ("getters", "type_name")
 

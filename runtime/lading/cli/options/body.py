@@ -22,7 +22,8 @@ def make_body(
 ) -> dict[str, Any]:
     """Make the whole body; raises ValueError with a sentence for what cannot be.
 
-    Fields that have no value of their own are left out; `proxies` are variables to set if nobody else does.
+    Fields that have no value of their own are left out; `proxies` are variables to set if nobody
+    else does.
     """
     limits = all_limits(options)
     binds, anonymous = split_volumes(options.items("volume"))

@@ -13,8 +13,16 @@ if TYPE_CHECKING:
 
 STREAMS = ("stdin", "stdout", "stderr")
 SYSCTLS = frozenset(
-    "kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax kernel.shmmni "
-    "kernel.shm_rmid_forced".split()
+    (
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    )
 )
 SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
 
@@ -38,7 +46,10 @@ def attach(text: str) -> str:
 
 
 def env(text: str) -> str:
-    """Check a variable; one without a value takes that of the calling environment, if there is one."""
+    """Check a variable.
+
+    One without a value takes that of the calling environment, if there is one.
+    """
     name, equals, _ = text.partition("=")
     if not name:
         raise ValueError(f"invalid environment variable: {text}")
@@ -164,8 +175,24 @@ def throttle_operations(text: str) -> dict[str, Any]:
 
 
 ULIMITS = frozenset(
-    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
-    "stack".split()
+    (
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    )
 )
 
 
@@ -180,13 +207,16 @@ def ulimit(text: str) -> dict[str, Any]:
         raise ValueError(f"invalid ulimit type: {name}")
     numbers = limits.split(":")
     if len(numbers) > 2:
-        raise ValueError(f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`")
+        raise ValueError(
+            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+        )
     soft = parse_int(numbers[0])
     hard = parse_int(numbers[-1])
     if hard != -1 and (soft == -1 or soft > hard):
         if soft == -1:
             raise ValueError(
-                f"ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: {hard}"
+                "ulimit soft limit must be less than or equal to hard limit: "
+                f"soft: -1 (unlimited), hard: {hard}"
             )
         raise ValueError(
             f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+UNMATCHED = 'extraneous or missing " in quoted-field'
+
 
 def fields(line: str) -> list[str]:
     """Split a line at commas; a field in double quotes may hold commas, and two quotes for one.
 
-    Raises ValueError for quotes that do not match, and "EOF" for an empty line, as Go's encoding/csv.
+    Raises ValueError for quotes that do not match, and "EOF" for an empty line, as Go's
+    encoding/csv.
     """
     if not line:
         raise ValueError("EOF")
@@ -22,7 +25,7 @@ def fields(line: str) -> list[str]:
             end = len(line) if end < 0 else end
             text = line[pos:end]
             if '"' in text:
-                raise ValueError(f'parse error on line 1, column {pos + text.index(chr(34)) + 1}: bare " in non-quoted-field')
+                raise _malformed(pos + text.index('"') + 1, 'bare " in non-quoted-field')
             pos = end
         out.append(text)
         if pos >= len(line):
@@ -36,7 +39,7 @@ def _quoted(line: str, pos: int) -> tuple[str, int]:
     while True:
         end = line.find('"', pos)
         if end < 0:
-            raise ValueError(f'parse error on line 1, column {len(line) + 1}: extraneous or missing " in quoted-field')
+            raise _malformed(len(line) + 1, UNMATCHED)
         text += line[pos:end]
         follower = line[end + 1 : end + 2]
         if follower == '"':
@@ -45,4 +48,8 @@ def _quoted(line: str, pos: int) -> tuple[str, int]:
         elif follower in ("", ","):
             return text, end + 1
         else:
-            raise ValueError(f'parse error on line 1, column {end + 2}: extraneous or missing " in quoted-field')
+            raise _malformed(end + 2, UNMATCHED)
+
+
+def _malformed(column: int, what: str) -> ValueError:
+    return ValueError(f"parse error on line 1, column {column}: {what}")

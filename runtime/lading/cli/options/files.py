@@ -30,8 +30,8 @@ def _lines(path: str) -> list[str]:
 def read_variables(path: str, *, environment: bool) -> list[str]:
     """Read a file of `NAME=value` lines; raises ValueError for a line that is none.
 
-    `#` begins a comment line. A name without `=` takes its value from the calling environment, and counts for nothing
-    if there is none, or if the file is not one of `environment` but of labels.
+    `#` begins a comment line. A name without `=` takes its value from the calling environment, and
+    counts for nothing if there is none, or if the file is not one of `environment` but of labels.
     """
     found: list[str] = []
     for line in _lines(path):
@@ -51,7 +51,7 @@ def read_variables(path: str, *, environment: bool) -> list[str]:
 
 
 class IdFile:
-    """The file of `--cidfile`: it must not exist before, and goes away again if there is no container."""
+    """The file of `--cidfile`, which must not exist before and goes if there is no container."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -60,7 +60,8 @@ class IdFile:
             return
         if os.path.exists(path):
             raise CliError(
-                f"container ID file found, make sure the other container isn't running or delete {path}"
+                "container ID file found, make sure the other container isn't running "
+                f"or delete {path}"
             )
         try:
             with open(path, "x"):

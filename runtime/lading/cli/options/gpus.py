@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def parse_gpus(text: str) -> dict[str, Any]:
-    """Read `all`, `2`, `device=0`, `"device=0,1"`, `all,capabilities=utility`; raises ValueError in Docker's words."""
+    """Read `all`, `2`, `device=0`, `"device=0,1"`, `all,capabilities=utility`.
+
+    Raises ValueError in Docker's words.
+    """
     request: dict[str, Any] = {"Driver": "", "Count": 0, "Capabilities": [], "Options": {}}
     seen: set[str] = set()
     for field in fields(text):

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def pools(options: Options) -> list[dict[str, Any]]:
-    """Make the API's list of address pools; raises ValueError for what fits no subnet or contradicts."""
+    """Make the API's list of address pools.
+
+    Raises ValueError for what fits no subnet or contradicts.
+    """
     subnets: list[str] = options.items("subnet")
     ranges: list[str] = options.items("ip-range")
     gateways: list[str] = options.items("gateway")
@@ -31,12 +34,18 @@ def pools(options: Options) -> list[dict[str, Any]]:
     for text in ranges:
         pool = made[_holder(networks, text, f"no matching subnet for range {text}")]
         if "IPRange" in pool:
-            raise ValueError(f"cannot configure multiple ranges ({text}, {pool['IPRange']}) on the same subnet ({pool['Subnet']})")
+            raise ValueError(
+                f"cannot configure multiple ranges ({text}, {pool['IPRange']}) "
+                f"on the same subnet ({pool['Subnet']})"
+            )
         pool["IPRange"] = text
     for text in gateways:
         pool = made[_holder(networks, text, f"no matching subnet for gateway {text}")]
         if "Gateway" in pool:
-            raise ValueError(f"cannot configure multiple gateways ({text}, {pool['Gateway']}) for the same subnet ({pool['Subnet']})")
+            raise ValueError(
+                f"cannot configure multiple gateways ({text}, {pool['Gateway']}) "
+                f"for the same subnet ({pool['Subnet']})"
+            )
         pool["Gateway"] = text
     for name, text in auxiliary.items():
         pool = made[_holder(networks, text, f"no matching subnet for aux-address {text}")]

@@ -21,7 +21,10 @@ RECURSIVE = ("enabled", "disabled", "writable", "readonly")
 
 
 def parse_mount(text: str) -> dict[str, Any]:
-    """Read `type=bind,source=/a,target=/b,…` as the API's Mount; raises ValueError in Docker's words."""
+    """Read `type=bind,source=/a,target=/b,…` as the API's Mount.
+
+    Raises ValueError in Docker's words.
+    """
     mount: dict[str, Any] = {"Type": "volume"}
     for field in fields(text):
         key, equals, value = field.partition("=")
@@ -140,19 +143,28 @@ def _check(mount: dict[str, Any]) -> None:
         raise ValueError("type is required")
     if not mount.get("Target"):
         raise ValueError("target is required")
-    for options, owner in (("VolumeOptions", "volume"), ("BindOptions", "bind"), ("TmpfsOptions", "tmpfs"), ("ImageOptions", "image")):
+    for options, owner in (
+        ("VolumeOptions", "volume"),
+        ("BindOptions", "bind"),
+        ("TmpfsOptions", "tmpfs"),
+        ("ImageOptions", "image"),
+    ):
         if options in mount and kind != owner:
             raise ValueError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
-    bind = mount.get("BindOptions", {})
-    if bind.get("ReadOnlyNonRecursive") and not mount.get("ReadOnly"):
-        raise ValueError("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction")
-    if bind.get("ReadOnlyForceRecursive"):
-        if not mount.get("ReadOnly"):
-            raise ValueError("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
-        if bind.get("Propagation") != "rprivate":
-            raise ValueError(
-                "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction"
-            )
+    _check_recursive(mount, mount.get("BindOptions", {}))
+
+
+def _check_recursive(mount: dict[str, Any], bind: dict[str, Any]) -> None:
+    for option, value in (
+        ("ReadOnlyNonRecursive", "writable"),
+        ("ReadOnlyForceRecursive", "readonly"),
+    ):
+        needs = "requires '{}' to be specified in conjunction"
+        if bind.get(option) and not mount.get("ReadOnly"):
+            raise ValueError(f"option 'bind-recursive={value}' {needs.format('readonly')}")
+        if value == "readonly" and bind.get(option) and bind.get("Propagation") != "rprivate":
+            needs = needs.format("bind-propagation=rprivate")
+            raise ValueError(f"option 'bind-recursive=readonly' {needs}")
 
 
 def split_volumes(values: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:

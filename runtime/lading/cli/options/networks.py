@@ -107,7 +107,8 @@ def networks(options: Options) -> list[Attachment]:
     for attachment in attachments:
         if len(attachments) > 1 and not attachment.user_defined:
             raise ValueError(
-                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+                "conflicting options: cannot attach both user-defined "
+                "and non-user-defined network-modes"
             )
         if attachment.target in seen:
             raise ValueError(f'network "{attachment.target}" is specified multiple times')

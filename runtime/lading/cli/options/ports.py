@@ -39,7 +39,10 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def parse_port(text: str) -> Bindings:
-    """Read one value of `-p`: the host's ends of each container port; raises ValueError in Docker's words."""
+    """Read one value of `-p`: the host's ends of each container port.
+
+    Raises ValueError in Docker's words.
+    """
     body, slash, protocol = text.rpartition("/")
     if not slash:
         body, protocol = text, "tcp"
@@ -55,7 +58,9 @@ def parse_port(text: str) -> Bindings:
         raise ValueError(f"invalid containerPort: {container}") from None
     host_low, host_high = _host_range(host)
     if host and high - low != host_high - host_low and high != low:
-        raise ValueError(f"invalid ranges specified for container and host Ports: {container} and {host}")
+        raise ValueError(
+            f"invalid ranges specified for container and host Ports: {container} and {host}"
+        )
     if protocol not in PROTOCOLS:
         raise ValueError(f"invalid proto: {protocol}")
     one_of_many = high == low and host_high != host_low
@@ -91,7 +96,9 @@ def _from_pairs(text: str) -> str:
     for field in text.split(","):
         key, equals, value = field.partition("=")
         if not equals or not key:
-            raise ValueError(f"invalid publish opts format (should be name=value but got '{field}')")
+            raise ValueError(
+                f"invalid publish opts format (should be name=value but got '{field}')"
+            )
         pairs[key] = value
     return f"{pairs['published']}:{pairs['target']}/{pairs['protocol']}"
 
@@ -106,7 +113,9 @@ def exposed(values: list[str]) -> list[str]:
         try:
             low, high = parse_range(numbers)
         except ValueError as error:
-            raise ValueError(f"invalid range format for --expose: {value}, error: {error}") from None
+            raise ValueError(
+                f"invalid range format for --expose: {value}, error: {error}"
+            ) from None
         found += [f"{port}/{protocol or 'tcp'}" for port in range(low, high + 1)]
     return found
 

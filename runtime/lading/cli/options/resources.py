@@ -43,9 +43,7 @@ WINDOWS = {
 
 def updatable(options: Options) -> dict[str, Any]:
     """Give the limits that were asked for."""
-    return {
-        field: options.value(name) for name, field in UPDATABLE.items() if options.value(name)
-    }
+    return {field: options.value(name) for name, field in UPDATABLE.items() if options.value(name)}
 
 
 def all_limits(options: Options) -> dict[str, Any]:

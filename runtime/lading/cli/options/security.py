@@ -27,9 +27,9 @@ def _names(values: list[str]) -> set[str]:
 
 
 def security_options(values: list[str]) -> tuple[list[str], bool]:
-    """Check `--security-opt` values, read seccomp policies from their files, and tell whether /proc and /sys
-    are to be left unmasked (`systempaths=unconfined`).
+    """Check `--security-opt` values and read seccomp policies from their files.
 
+    The second result tells whether /proc and /sys stay unmasked (`systempaths=unconfined`).
     Raises ValueError.
     """
     found: list[str] = []
@@ -63,8 +63,9 @@ def _seccomp_policy(path: str) -> str:
 
 
 def namespace_modes(options: Options) -> dict[str, str]:
-    """Check the modes of `--pid`, `--uts`, `--userns`, `--cgroupns`; `--ipc` is the daemon's to check.
+    """Check the modes of `--pid`, `--uts`, `--userns`, `--cgroupns`.
 
+    `--ipc` is the daemon's to check.
     Raises ValueError.
     """
     pid, uts = options.text("pid"), options.text("uts")
@@ -107,9 +108,7 @@ def devices(values: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
             inside, mode = (host, parts[1]) if _is_mode(parts[1]) else (parts[1], "rwm")
         if not inside.startswith("/"):
             raise ValueError(f"{inside} is not an absolute path")
-        mappings.append(
-            {"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": mode}
-        )
+        mappings.append({"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": mode})
     return mappings, cdi
 
 
