@@ -7,6 +7,7 @@ stands in `lading.oci.seccomp_default`.
 from __future__ import annotations
 
 import glob
+from functools import cache
 
 from lading.kernel import capabilities
 from lading.oci.seccomp_default import default_profile
@@ -70,9 +71,18 @@ SHM_SIZE = 64 << 20
 """Bytes of /dev/shm."""
 
 
+@cache
+def available_capabilities() -> int:
+    """Give the capabilities that can be given to a container, as bits.
+
+    That is each of the running kernel which the runtime has not lost itself (in a sandbox).
+    """
+    return capabilities.supported() & capabilities.get().bounding
+
+
 def all_capabilities() -> list[str]:
-    """Give what a privileged container gets: every capability of the running kernel."""
-    return capabilities.to_names(capabilities.supported())
+    """Give what a privileged container gets: every capability that there is to give."""
+    return capabilities.to_names(available_capabilities())
 
 
 def masked_paths() -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from lading.errors import InvalidParameter
 from lading.kernel import capabilities, seccomp
 from lading.kernel.errors import KernelError
+from lading.oci import defaults
 from lading.oci.spec import LinuxCapabilities
 from lading.oci.steps.execution import (
     CloseDescriptors,
@@ -142,9 +142,6 @@ class Identity:
 
 
 def _bits(names: list[str]) -> int:
-    """Turn names into bits; what this kernel lacks, or nobody knows, cannot be given."""
+    """Turn names into bits; what this kernel or we ourselves lack cannot be given."""
     known = capabilities.to_bits(name for name in names if name in capabilities.BITS)
-    return known & _supported()
-
-
-_supported = cache(capabilities.supported)
+    return known & defaults.available_capabilities()

@@ -26,8 +26,9 @@ def warm() -> None:
     """
     for name in _LATER:
         import_module(name)
-    from lading.oci import spec
+    from lading.oci import defaults, spec
 
     spec.decode(b'{"ociVersion": "1.2.0"}')
     spec.decode_process(b'{"cwd": "/"}')
     cgroups.detect()
+    defaults.available_capabilities()
