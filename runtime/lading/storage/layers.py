@@ -107,6 +107,9 @@ class LayerStore(RwLayers):
         with explaining(f"open the layer store {self.root}"):
             for name in _OURS:
                 (self.root / name).mkdir(mode=0o711, parents=True, exist_ok=True)
+            descriptor = trees.open_root(self.root)
+            trees.spread(descriptor)
+            os.close(descriptor)
             self._sweep(self.root)
             self._sweep(self.root / INIT)
             self._drop_damaged()

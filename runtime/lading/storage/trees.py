@@ -6,6 +6,7 @@ opened with O_NOFOLLOW from its parent's descriptor, and links are expanded here
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -159,6 +160,7 @@ _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
 _FS_IMMUTABLE = 0x10
 _FS_APPEND = 0x20
+_FS_TOPDIR = 0x20000
 
 
 def make_mutable(descriptor: int) -> bool:
@@ -173,6 +175,18 @@ def make_mutable(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def spread(directory: int) -> None:
+    """Ask ext4 to place each directory made in this one as if it were at the top: in other groups.
+
+    ext4 does not reuse an inode for a minute after its removal, and passes over such inodes one by
+    one. Where trees come and go in the same group, making a file took 600 µs instead of 10 here.
+    Other file systems refuse the flag, and do not need it.
+    """
+    with contextlib.suppress(OSError):
+        (flags,) = struct.unpack("i4x", fcntl.ioctl(directory, _FS_IOC_GETFLAGS, bytes(8)))
+        fcntl.ioctl(directory, _FS_IOC_SETFLAGS, struct.pack("i4x", flags | _FS_TOPDIR))
 
 
 def remove(name: str | bytes, directory: int) -> None:
