@@ -153,6 +153,7 @@ class Created:
             os.close(self._terminal)
             self._terminal = None
         ended = self._launch.abandon()
+        self.warnings += self.container.run_hooks("poststop")
         self.container.forget()
         return ended
 

@@ -137,7 +137,7 @@ class Container:
     def started(self) -> list[str]:
         """Note that it runs, and run the poststart hooks; a failing one becomes a warning."""
         self.mark(RUNNING)
-        return self._run_hooks("poststart")
+        return self.run_hooks("poststart")
 
     def kill(self, signal: int, *, everyone: bool = False) -> None:
         """Signal PID 1, or all processes of the cgroup. Raises Conflict when it is not running."""
@@ -197,7 +197,7 @@ class Container:
             self.cgroup.kill()
             self.cgroup.delete()
         self.record = msgspec.structs.replace(self.record, status=STOPPED)
-        warnings = self._run_hooks("poststop")
+        warnings = self.run_hooks("poststop")
         self.forget()
         return warnings
 
@@ -230,7 +230,8 @@ class Container:
             with suppress(OSError):
                 self.directory.rmdir()
 
-    def _run_hooks(self, point: str) -> list[str]:
+    def run_hooks(self, point: str) -> list[str]:
+        """Run the hooks of "poststart" or "poststop"; gives what failed: nothing ends by it."""
         hooks = self.record.poststart if point == "poststart" else self.record.poststop
         if not hooks:
             return []

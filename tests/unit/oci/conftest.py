@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lading.errors import LadingError
 from lading.kernel import cgroups
 from lading.kernel.process import wait_pidfd
 from lading.oci import defaults
@@ -118,6 +119,8 @@ class Bench:
         assert str(self.base) not in Path("/proc/self/mountinfo").read_text()
 
     def close(self) -> None:
+        with suppress(LadingError):
+            Container.load(self.state_dir).delete(force=True)
         for created in self.created:
             container: Container = created.container
             with suppress(Exception):
@@ -136,5 +139,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
-    with suppress(OSError):
-        cgroups.at(CGROUP_PARENT).delete()
+    for directory in cgroups.at(CGROUP_PARENT).directories().values():
+        with suppress(OSError):
+            os.rmdir(directory)

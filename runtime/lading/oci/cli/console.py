@@ -48,22 +48,41 @@ def hand_over(path: str, terminal: int) -> None:
         os.close(terminal)
 
 
-def attend(pidfd: int, terminal: int | None) -> Exit:
-    """Serve a process in the foreground until it ends: signals, and its terminal if it has one."""
-    wake, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    with _signals_to(wakeup), _raw(terminal):
+class Foreground:
+    """Serves a process in the foreground; entered before it starts, so that no signal is lost."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, object] = {}
+        self._wake = self._wakeup = self._old = -1
+
+    def __enter__(self) -> Foreground:
+        self._wake, self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for number in signals.valid_signals():
+            if number not in _KEPT and number < signals.SIGRTMIN:
+                self._before[number] = signals.signal(number, _take_note)
+        self._old = signals.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        signals.set_wakeup_fd(self._old)
+        for number, handler in self._before.items():
+            signals.signal(number, handler)  # type: ignore[arg-type]
+        os.close(self._wake)
+        os.close(self._wakeup)
+
+    def attend(self, pidfd: int, terminal: int | None) -> Exit:
+        """Forward signals, and the terminal if there is one, until the process ends; reap it."""
+        with _raw(terminal):
+            if terminal is not None:
+                _resize(terminal)
+            _serve(pidfd, terminal, self._wake)
         if terminal is not None:
-            _resize(terminal)
-        _serve(pidfd, terminal, wake)
-    if terminal is not None:
-        _drain(terminal)
-        os.close(terminal)
-    os.close(wake)
-    os.close(wakeup)
-    ended = wait_pidfd(pidfd)
-    if ended is None:
-        raise LadingError("the container's process ended without a status")
-    return ended
+            _drain(terminal)
+            os.close(terminal)
+        ended = wait_pidfd(pidfd)
+        if ended is None:
+            raise LadingError("the container's process ended without a status")
+        return ended
 
 
 def _serve(pidfd: int, terminal: int | None, wake: int) -> None:
@@ -132,22 +151,6 @@ def _raw(terminal: int | None) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _signals_to(wakeup: int) -> Iterator[None]:
-    """Have the numbers of arriving signals written to *wakeup*."""
-    before = {}
-    for number in signals.valid_signals():
-        if number not in _KEPT and number < signals.SIGRTMIN:
-            before[number] = signals.signal(number, _take_note)
-    old = signals.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signals.set_wakeup_fd(old)
-        for number, handler in before.items():
-            signals.signal(number, handler)
 
 
 def _take_note(number: int, frame: object) -> None:

@@ -46,26 +46,27 @@ def run_run(options: argparse.Namespace) -> int:
     config = spec.load(Path(options.bundle))
     wants_terminal = config.process is not None and config.process.terminal
     console.check(options.console_socket, wanted=wants_terminal, detached=options.detach)
-    created = _create(options, config, exec_fifo=False)
-    try:
-        terminal = created.ready().terminal
-        if terminal is not None and options.console_socket:
-            console.hand_over(options.console_socket, terminal)
-            terminal = None
-        write_pid(options.pid_file, created.pid)
-        created.start()
-    except BaseException:
-        created.abort()
-        raise
-    if options.detach:
-        created.close()
-        return 0
-    try:
-        ended = console.attend(created.pidfd, terminal)
-    finally:
-        if not options.keep:
-            created.container.delete(force=True)
-        created.close()
+    with console.Foreground() as foreground:
+        created = _create(options, config, exec_fifo=False)
+        try:
+            terminal = created.ready().terminal
+            if terminal is not None and options.console_socket:
+                console.hand_over(options.console_socket, terminal)
+                terminal = None
+            write_pid(options.pid_file, created.pid)
+            created.start()
+        except BaseException:
+            created.abort()
+            raise
+        if options.detach:
+            created.close()
+            return 0
+        try:
+            ended = foreground.attend(created.pidfd, terminal)
+        finally:
+            if not options.keep:
+                created.container.delete(force=True)
+            created.close()
     return ended.status
 
 

@@ -28,18 +28,17 @@ def run_exec(options: argparse.Namespace) -> int:
     container = container_of(options)
     process = _process(options, container)
     console.check(options.console_socket, wanted=process.terminal, detached=options.detach)
-    executed = exec_process(container, process, preserve_fds=options.preserve_fds)
-    terminal = executed.terminal
-    if terminal is not None and options.console_socket:
-        console.hand_over(options.console_socket, terminal)
-        terminal = None
-    write_pid(options.pid_file, executed.pid)
-    if options.detach:
-        os.close(executed.pidfd)
-        return 0
-    status = console.attend(executed.pidfd, terminal).status
-    os.close(executed.pidfd)
-    return status
+    with console.Foreground() as foreground:
+        executed = exec_process(container, process, preserve_fds=options.preserve_fds)
+        try:
+            terminal = executed.terminal
+            if terminal is not None and options.console_socket:
+                console.hand_over(options.console_socket, terminal)
+                terminal = None
+            write_pid(options.pid_file, executed.pid)
+            return 0 if options.detach else foreground.attend(executed.pidfd, terminal).status
+        finally:
+            os.close(executed.pidfd)
 
 
 def _process(options: argparse.Namespace, container: Container) -> Process:
