@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class _Settings:
     """What the C scanner asks of the decoder that it belongs to."""
 
-    strict = False
+    strict = True
     object_hook = None
     object_pairs_hook = None
     array_hook = None
@@ -61,7 +61,7 @@ def loads(text: str | bytes, *, numbers: type[str] | None = None) -> Any:
         return json.loads(text, parse_int=numbers, parse_float=numbers)
     try:
         value, end = scan(text, 0)
-    except StopIteration:
+    except (StopIteration, ValueError):
         raise ValueError(f"not JSON: {text[:60]!r}") from None
     if end != len(text):
         raise ValueError(f"not JSON: {text[end : end + 60]!r} after the value")
@@ -103,6 +103,12 @@ def dumps(value: Any, *, indent: str = "", level: int = 0) -> str:
 
 
 def _encode_float(value: float) -> str:
-    from lading.cli.format.values import float_text
+    """Write a number as encoding/json does: an exponent below 1e-6 and from 1e21 only."""
+    from lading.cli.format.values import plain_digits, shortest_digits
 
-    return float_text(value)
+    digits, point = shortest_digits(abs(value))
+    sign = "-" if value < 0 else ""
+    if value and not -6 <= point - 1 < 21:
+        rest = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{rest}e{point - 1:+d}"
+    return sign + plain_digits(digits, point)

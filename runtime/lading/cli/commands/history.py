@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CREATED_BY_WIDTH = 45
+#: Steps that say they are older than this have no date worth showing.
+YEAR_2000 = 946_684_800
 
 
 class _HistoryView(View):
@@ -37,7 +39,7 @@ def _age(step: dict[str, Any], view: Any) -> str:
     if not view.human:
         return show_local(step.get("Created", 0))
     created = step.get("Created", 0)
-    return human_duration(view.now - created) + " ago" if created > 0 else "N/A"
+    return human_duration(view.now - created) + " ago" if created > YEAR_2000 else "N/A"
 
 
 def _size(step: dict[str, Any], view: Any) -> str:

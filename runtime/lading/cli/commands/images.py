@@ -57,18 +57,17 @@ def _size_or_nothing(size: int) -> str:
 
 
 def _count(image: dict[str, Any]) -> str:
-    count = image.get("Containers", -1)
+    count = image.get("Containers", 0)
     return "N/A" if count == -1 else str(count)
 
 
 def _unique(row: ImageRow, _view: View) -> str:
-    size, shared = row.image.get("Size", 0), row.image.get("SharedSize", -1)
+    size, shared = row.image.get("Size", 0), row.image.get("SharedSize", 0)
     return "N/A" if shared == -1 or size == -1 else human_size(size - shared, 4)
 
 
 def _age(row: ImageRow, view: View) -> str:
-    created = row.image.get("Created", 0)
-    return human_duration(view.now - created) + " ago" if created > 0 else "N/A"
+    return human_duration(view.now - row.image.get("Created", 0)) + " ago"
 
 
 IMAGES = Listing(
@@ -86,7 +85,7 @@ IMAGES = Listing(
         Column(
             "SharedSize",
             "SHARED SIZE",
-            lambda r, _: _size_or_nothing(r.image.get("SharedSize", -1)),
+            lambda r, _: _size_or_nothing(r.image.get("SharedSize", 0)),
         ),
         Column("UniqueSize", "UNIQUE SIZE", _unique),
     ),

@@ -84,4 +84,11 @@ def ge(one: object, other: object) -> bool:
     return not lt(one, other)
 
 
-COMPARISONS: dict[str, Callable[..., bool]] = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
+COMPARISONS: dict[str, Callable[..., bool]] = {
+    "eq": eq,
+    "ne": ne,
+    "lt": lt,
+    "le": le,
+    "gt": gt,
+    "ge": ge,
+}

@@ -319,6 +319,8 @@ class _Run:
         match node:
             case Dot():
                 return self.checked(kind, dot)
+            case Nil() if kind == "[]string":
+                return []
             case Nil():
                 if kind != "any":
                     raise self.fail(f"cannot assign nil to {kind}")

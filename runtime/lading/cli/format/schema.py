@@ -84,9 +84,17 @@ class Type:
                 )
             case "struct":
                 return self._decode_struct(data if isinstance(data, dict) else {})
+        return self._decode_scalar(data)
+
+    def _decode_scalar(self, data: Any) -> Any:
+        """Take a scalar over; one of another type than expected counts as absent."""
+        if self.name == "any":
+            return data
         if self.name == "time.Time":
-            return Moment(data or "")
-        return SCALARS.get(self.name, data) if data is None else data
+            return Moment(data if isinstance(data, str) else "")
+        wanted = type(SCALARS[self.name])
+        fits = isinstance(data, wanted) and (wanted is bool or not isinstance(data, bool))
+        return data if fits else SCALARS[self.name]
 
     def _decode_list(self, data: list[Any] | None, elem: Type) -> Slice:
         size = self.name[1:].partition("]")[0]

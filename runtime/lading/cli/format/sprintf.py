@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from lading.cli.format.lexer import quote
-from lading.cli.format.values import float_text, is_nil, show, show_quoted, type_name
+from lading.cli.format.values import (
+    SOME_ADDRESS,
+    Pointer,
+    float_text,
+    is_nil,
+    show,
+    show_quoted,
+    type_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,12 +106,14 @@ def _typed(value: object) -> str:
 def _format(spec: Spec, value: object) -> str:
     if spec.verb == "T":
         return _pad(spec, type_name(value))
-    if spec.verb == "v" or is_nil(value):
+    if spec.verb == "v" or is_nil(value) or isinstance(value, Pointer):
         return _format_any(spec, value)
     return _format_verb(spec, value)
 
 
 def _format_any(spec: Spec, value: object) -> str:
+    if isinstance(value, Pointer) and spec.verb in INTEGER_VERBS and spec.verb != "v":
+        return _number(spec, 0 if value.target is None else int(SOME_ADDRESS, 16))
     if spec.verb not in "vT" and value is None:
         return f"%!{spec.verb}(<nil>)"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -146,7 +156,7 @@ def _text(spec: Spec, value: str) -> str:
 def _number(spec: Spec, value: float) -> str:
     text = _integer(spec, value) if isinstance(value, int) else _float(spec, value)
     if spec.verb not in "cqU":
-        sign = "+" if "+" in spec.flags else " " if " " in spec.flags else ""
+        sign = "+" if "+" in spec.flags and spec.verb != "v" else " " if " " in spec.flags else ""
         if sign and not text.startswith("-"):
             text = sign + text
     if "0" in spec.flags and "-" not in spec.flags and spec.width:

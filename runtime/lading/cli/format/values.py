@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: Go prints the address of a pointer inside a value; ours have none worth showing.
 SOME_ADDRESS = "0xc000000000"
-MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+#: Powers of ten from which Go's %g writes an exponent.
+EXPONENT_FROM = 6
 
 
 class Number(str):
@@ -161,19 +162,35 @@ def truth(value: object) -> bool:
 
 
 def float_text(value: float) -> str:
-    """Print a float as Go's %v: shortest digits, an exponent below 1e-4 and from 1e21."""
+    """Print a float as Go's %v: shortest digits, an exponent below 1e-4 and from 1e6."""
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "+Inf", "-inf": "-Inf"}.get(repr(value), "NaN")
-    mantissa, _, exponent = f"{value:e}".partition("e")
-    if value and not -4 <= int(exponent) < 21:
-        digits = repr(value).lower()
-        mantissa, _, exponent = digits.partition("e") if "e" in digits else (mantissa, "", exponent)
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        return f"{mantissa}e{int(exponent):+03d}"
-    text = repr(value)
-    if "e" in text:
-        text = f"{value:f}" if value >= 1 else f"{value:.25f}".rstrip("0")
-    return text.removesuffix(".0").removesuffix(".000000")
+    digits, point = shortest_digits(abs(value))
+    sign = "-" if value < 0 or repr(value).startswith("-") else ""
+    if value and not -4 <= point - 1 < EXPONENT_FROM:
+        rest = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{rest}e{point - 1:+03d}"
+    return sign + plain_digits(digits, point)
+
+
+def shortest_digits(value: float) -> tuple[str, int]:
+    """Give the fewest digits that mean this number, and where its point is in them."""
+    mantissa, _, exponent = repr(value).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = whole.lstrip("0") + fraction
+    point = len(whole.lstrip("0")) + int(exponent or 0)
+    stripped = digits.lstrip("0")
+    point -= len(digits) - len(stripped)
+    return (stripped.rstrip("0") or "0"), (point if stripped.rstrip("0") else 1)
+
+
+def plain_digits(digits: str, point: int) -> str:
+    """Write digits with their point and no exponent."""
+    if point <= 0:
+        return "0." + "0" * -point + digits
+    if point >= len(digits):
+        return digits + "0" * (point - len(digits))
+    return f"{digits[:point]}.{digits[point:]}"
 
 
 def show(value: object, *, names: bool = False, top: bool = True) -> str:
