@@ -141,6 +141,8 @@ class Pump:
     def _typed(self) -> None:
         try:
             data = os.read(STDIN, CHUNK)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if not data:
