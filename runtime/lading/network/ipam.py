@@ -131,16 +131,14 @@ def _subnets(pool: Subnet, prefix: int) -> Iterator[Subnet]:
 
 def _subnet_of(text: str) -> Subnet:
     try:
-        return ip_network(text)
+        subnet = ip_network(text, strict=False)
     except ValueError:
-        pass
-    try:
-        should = ip_network(text, strict=False)
-    except ValueError:
-        should = None
-    if should is None or "/" not in text:
+        subnet = None
+    if subnet is None or "/" not in text:
         raise _invalid(f"invalid subnet {text}: invalid CIDR block notation")
-    raise _invalid(f"invalid subnet {text}: it should be {should}")
+    if str(subnet) != text:
+        raise _invalid(f"invalid subnet {text}: it should be {subnet}")
+    return subnet
 
 
 def _check_range(text: str, parent: str, subnet: Subnet) -> None:
@@ -154,7 +152,7 @@ def _check_range(text: str, parent: str, subnet: Subnet) -> None:
     if region.network_address not in subnet:
         reason = f"parent subnet {parent} doesn't contain ip-range"
         raise _invalid(f"invalid ip-range {text}: {reason}")
-    if region != ip_network(text, strict=False) or str(region) != text:
+    if str(region) != text:
         raise _invalid(f"invalid ip-range {text}: it should be {region}")
 
 

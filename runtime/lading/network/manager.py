@@ -35,6 +35,7 @@ EndpointList = list[Endpoint]
 Texts = list[str]
 Subnets = list[Subnet]
 
+_LINK_LOCAL = "fe80::1/64"  # usable at once; the kernel's own is checked for two seconds first
 _NO_BRIDGE = "none"
 _IP_FORWARD = "net/ipv4/ip_forward"
 _IPV6_FORWARD = "net/ipv6/conf/all/forwarding"
@@ -320,6 +321,8 @@ class NetworkManager:
         replaceable = not network.adopted and not self._known.inside(network.id)
         if replaceable and not set(have) <= set(wanted):
             links.delete(self._netlink, network.bridge)
+        if network.enable_ipv6:
+            wanted.append(_LINK_LOCAL)
         links.ensure_bridge(self._netlink, network.bridge, wanted, network.mtu)
         links.set_sysctl(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")
         if self._options.ip_forward:

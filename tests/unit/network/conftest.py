@@ -6,6 +6,7 @@ machine's own interfaces and rules are never touched.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -56,6 +57,7 @@ class Container:
 def sleeping_process() -> tuple[int, int]:
     pid, pidfd = clone3(CloneFlag.NEWNET)
     if pid == 0:
+        process.close_range(3)  # held ports, above all
         signal.pause()
         os._exit(0)
     return pid, pidfd
@@ -69,6 +71,7 @@ class Lab:
         self.stack = stack
         self.manager = NetworkManager(root)
         self.containers: list[Container] = []
+        self.numbers = itertools.count()
         self.neighbour = Container("neighbour", *sleeping_process())
         self._wire()
 
@@ -78,7 +81,9 @@ class Lab:
             route.do(
                 netlink.link(16, "up", "lo", 0, {"index": 1, "flags": 1, "change": 1}, []),
             )
-            bridge = links.ensure_bridge(route, "uplink0", [f"{HOST}/24", "2001:db8::1/64"], 1500)
+            bridge = links.ensure_bridge(
+                route, "uplink0", [f"{HOST}/24", "2001:db8::1/64", "fe80::1/64"], 1500
+            )
             links.make_veth(route, "uplink1", bridge, "eth0", namespace, links.random_mac(), 1500)
             links.configure(
                 namespace,
@@ -90,7 +95,7 @@ class Lab:
         self, name: str = "", network: str = "bridge", ports: tuple[PortRequest, ...] = ()
     ) -> Container:
         pid, pidfd = sleeping_process()
-        container = Container(name or f"container{len(self.containers)}", pid, pidfd)
+        container = Container(name or f"container{next(self.numbers)}", pid, pidfd)
         self.containers.append(container)
         self.connect(container, network, ports)
         return container
