@@ -51,8 +51,10 @@ class Bars:
         if layer not in self._tasks:
             self._tasks[layer] = self._progress.add_task(status, total=None, layer=layer)
         task = self._tasks[layer]
-        total, current = detail.get("total"), detail.get("current")
         self._progress.update(task, description=status)
+        if detail.get("units"):
+            return
+        total, current = detail.get("total"), detail.get("current")
         if total:
             self._progress.update(task, total=total, completed=current or 0)
         elif current is not None:

@@ -186,9 +186,18 @@ class Pump:
         return int(self._sock.send(data, MSG_DONTWAIT))
 
     def _half_close(self) -> None:
-        if hasattr(self._sock, "unwrap"):
-            return
         try:
-            self._sock.shutdown(SHUT_WR)
+            if hasattr(self._sock, "unwrap"):
+                self._close_notify()
+            else:
+                self._sock.shutdown(SHUT_WR)
         except OSError:
             return
+
+    def _close_notify(self) -> None:
+        """End our direction of a TLS connection, without waiting for the other one to end."""
+        self._sock.setblocking(False)
+        try:
+            self._sock.unwrap()
+        finally:
+            self._sock.setblocking(True)

@@ -210,3 +210,30 @@ def test_json_both_ways(value: Any) -> None:
 def test_what_is_not_json(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         fastjson.loads(text)
+
+
+def test_progress_as_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    from lading.cli.bars import Bars
+
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    bars = Bars(to_stderr=False)
+    for message in (
+        {"status": "Pulling from x", "id": "latest"},
+        {"status": "Downloading", "id": "aa", "progressDetail": {"current": 1000, "total": 2000}},
+        {"status": "Extracting", "id": "aa", "progressDetail": {"current": 1, "units": "s"}},
+        {"status": "Pull complete", "id": "aa", "progressDetail": {}},
+        {"aux": {"ID": "x"}},
+        {"stream": "Step [1/2]\n"},
+        {"status": "Status: done"},
+    ):
+        bars.show(message)
+    bars.close()
+    shown = out.getvalue()
+    assert shown.startswith("latest: Pulling from x\n")
+    assert "aa Pull complete" in shown
+    assert "2.0/2.0 kB" in shown
+    assert "Step [1/2]\n" in shown
+    assert "Status: done" in shown

@@ -51,5 +51,6 @@ def wrapper(settings: dict[str, Any]) -> Callable[[Stream, str], Stream]:
 def _load(path: str, load: Callable[..., Any], *args: str) -> None:
     try:
         load(*args)
-    except (OSError, ssl.SSLError) as error:
-        raise CliError(f"could not read the TLS certificate {path}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CliError(f"could not read the TLS certificate {path}: {reason}") from None
