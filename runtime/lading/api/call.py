@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lading.engine.engine import Engine
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes that a JSON body may have; archives are streamed and have no limit."""
@@ -126,7 +127,7 @@ class Call:
             raise InvalidParameter("invalid JSON: got EOF while reading request body")
         return decode(body, shape)
 
-    async def json_or(self, shape: type[T], default: T) -> T:
+    async def json_or(self, shape: type[T], default: D) -> T | D:
         """Read the body as `json` does, or return `default` when there is none."""
         if not self.request.body_exists:
             return default

@@ -37,8 +37,8 @@ class Operation(NamedTuple):
     group: Group
 
 
-def _table() -> tuple[Operation, ...]:
-    rows = (line.split() for line in _OPERATIONS.strip().splitlines() if line.strip())
+def _table(text: str) -> tuple[Operation, ...]:
+    rows = (line.split() for line in text.strip().splitlines() if line.strip())
     return tuple(Operation(name, method, path, Group(group)) for name, method, path, group in rows)
 
 
@@ -161,5 +161,12 @@ ConfigDelete              DELETE  /configs/{id}                   swarm
 ConfigUpdate              POST    /configs/{id}/update            swarm
 """
 
-OPERATIONS = _table()
-"""Every operation; paths without a name in them stand before those that would match them, too."""
+_OWN_OPERATIONS = """
+LadingContainerSteps      GET     /containers/{id}/lading/steps   containers
+"""
+
+OPERATIONS = _table(_OPERATIONS)
+"""Every operation of Docker's API."""
+
+OWN_OPERATIONS = _table(_OWN_OPERATIONS)
+"""What Lading tells beyond Docker's API; the paths are such as Docker will hardly give a use."""

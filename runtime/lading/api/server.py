@@ -14,7 +14,7 @@ from aiohttp.web_response import StreamResponse
 
 from lading.api.call import BODY_LIMIT, Call
 from lading.api.connection import ConnectionServer
-from lading.api.operations import OPERATIONS, Group, Operation
+from lading.api.operations import OPERATIONS, OWN_OPERATIONS, Group, Operation
 from lading.api.responses import STANDARD_HEADERS, error_response
 from lading.api.router import Router
 from lading.api.versions import negotiate, split_version
@@ -42,7 +42,7 @@ class ApiServer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._router = Router(OPERATIONS)
+        self._router = Router(OPERATIONS + OWN_OPERATIONS)
         self._handlers: dict[Group, Mapping[str, Handler]] = {}
         self.connections = ConnectionServer(self._respond)
         """The factory of protocols for `loop.create_unix_server` and `loop.create_server`."""

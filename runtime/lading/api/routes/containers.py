@@ -190,6 +190,16 @@ def _wait_response(ended: WaitResult) -> WaitResponse:
     return WaitResponse(ended.status_code, WaitError(ended.error) if ended.error else None)
 
 
+async def container_steps(call: Call) -> StreamResponse:
+    """LadingContainerSteps: what the container's last start did, step by step; `[]` before one."""
+    container = call.engine.containers.get(call.name)
+    path = call.engine.settings.bundles / container.id / "steps.json"
+    try:
+        return json_response(msgspec.Raw(path.read_bytes()))
+    except FileNotFoundError:
+        return json_response([])
+
+
 HANDLERS = {
     "ContainerChanges": container_changes,
     "ContainerCreate": container_create,
@@ -207,4 +217,5 @@ HANDLERS = {
     "ContainerUnpause": container_unpause,
     "ContainerUpdate": container_update,
     "ContainerWait": container_wait,
+    "LadingContainerSteps": container_steps,
 }

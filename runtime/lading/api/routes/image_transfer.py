@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lading.api import progress
 from lading.api.bodies import BodyReader, stream_body
 from lading.api.call import Call
+from lading.api.responses import json_response
+from lading.engine.commit import CommitOptions
+from lading.engine.model import ContainerConfig
 from lading.errors import InvalidParameter, NotImplementedYet
 from lading.image.archives import LayerProgress, Loaded, LoadEvent
 
@@ -95,13 +98,37 @@ async def _import(call: Call) -> AsyncIterator[dict[str, Any]]:
         repository=call.text("repo"),
         tag=call.text("tag"),
         message=call.text("message"),
-        changes=call.values("changes"),
+        changes=_changes(call),
         platform=call.text("platform"),
     )
     yield {"status": image.id}
 
 
+async def image_commit(call: Call) -> StreamResponse:
+    """ImageCommit: make an image of a container."""
+    ref = call.text("container")
+    if not ref:
+        raise InvalidParameter('invalid name or ID supplied: ""')
+    options = CommitOptions(
+        repository=call.text("repo"),
+        tag=call.text("tag"),
+        comment=call.text("comment"),
+        author=call.text("author"),
+        pause=call.flag("pause", default=True),
+        changes=_changes(call),
+        config=await call.json_or(ContainerConfig, None),
+    )
+    image = await call.engine.containers.commit(ref, options)
+    return json_response({"Id": image.id}, 201)
+
+
+def _changes(call: Call) -> list[str]:
+    """Give the Dockerfile instructions of a request: one or more in each parameter."""
+    return [line for text in call.values("changes") for line in text.splitlines() if line.strip()]
+
+
 HANDLERS = {
+    "ImageCommit": image_commit,
     "ImageCreate": image_create,
     "ImageGet": image_get,
     "ImageGetAll": image_get_all,

@@ -127,7 +127,7 @@ async def network_connect(call: Call) -> StreamResponse:
     """NetworkConnect."""
     asked = await call.json(ConnectRequest)
     container = _container(call, asked.container)
-    await call.engine.containers.connect(
+    await call.engine.containers.connect_network(
         container, call.name, asked.endpoint_config or EndpointSettings()
     )
     return empty(200)
@@ -137,7 +137,7 @@ async def network_disconnect(call: Call) -> StreamResponse:
     """NetworkDisconnect."""
     asked = await call.json(DisconnectRequest)
     container = _container(call, asked.container)
-    await call.engine.containers.disconnect(container, call.name, force=asked.force)
+    await call.engine.containers.disconnect_network(container, call.name, force=asked.force)
     return empty(200)
 
 
