@@ -223,7 +223,7 @@ def test_queries() -> None:
 DAEMON = """#!{python}
 import os, socket, sys
 if {fails}:
-    print("ladingd: the root directory is taken", flush=True)
+    print("ladingd: the root directory is taken in", os.getcwd(), flush=True)
     sys.exit(1)
 server = socket.socket(socket.AF_UNIX)
 server.bind({path!r})
@@ -265,7 +265,7 @@ def test_a_daemon_that_does_not_come_up(no_daemon: Path) -> None:
     write_daemon(no_daemon, fails=True)
     client = Client(parse_address(f"unix://{no_daemon}/s"), start=autostart.start)
     with pytest.raises(
-        CliError, match="ladingd did not start: ladingd: the root directory is taken"
+        CliError, match="ladingd did not start: ladingd: the root directory is taken in /"
     ):
         client.get("/info")
     os.wait()

@@ -65,6 +65,7 @@ def _start() -> None:
 
 
 def _spawn(path: str, notify_socket: str) -> int:
+    """Run the daemon in a session of its own, in / and with the usual umask, whatever ours are."""
     environment = {**os.environ, "NOTIFY_SOCKET": notify_socket}
     for name in ("LADING_HOST", "DOCKER_HOST"):
         environment.pop(name, None)
@@ -73,7 +74,15 @@ def _spawn(path: str, notify_socket: str) -> int:
         (os.POSIX_SPAWN_OPEN, 1, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return os.posix_spawn(path, [path], environment, file_actions=actions, setsid=True)
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mask = os.umask(0o022)
+    os.chdir("/")
+    try:
+        return os.posix_spawn(path, [path], environment, file_actions=actions, setsid=True)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+        os.umask(mask)
 
 
 def _await(ready: raw_socket, pid: int, log_start: int) -> None:
