@@ -7,10 +7,12 @@ import sys
 
 from lading.api.options import UsageError, parse
 from lading.errors import LadingError
+from lading.oci.protect import execute_from_readonly_mount
 
 
 def main() -> None:
-    """Run the daemon and exit with its status."""
+    """Run the daemon and exit with its status; what it forks is out of containers' reach."""
+    execute_from_readonly_mount()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from lading.errors import InvalidParameter
+from lading.oci import OCI_VERSION
 from lading.oci.spec_linux import (
     Linux,
     LinuxBlockIO,
@@ -87,9 +88,6 @@ __all__ = [
     "encode",
     "load",
 ]
-
-OCI_VERSION = "1.2.0"
-"""The version of the runtime spec that this model is of."""
 
 
 class Box(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):

@@ -60,6 +60,8 @@ def test_a_life_in_parts(bench: Bench) -> None:
     state = json.loads(output(bench, "state", name))
     assert state["status"] == "created"
     assert state["pid"] == int(pid_file.read_text())
+    # until its start the process is our interpreter: its file must be out of the container's reach
+    assert os.statvfs(f"/proc/{state['pid']}/exe").f_flag & os.ST_RDONLY
     output(bench, "start", name)
     assert json.loads(output(bench, "state", name))["status"] == "running"
     assert [c["id"] for c in json.loads(output(bench, "list", "--format", "json"))] == [name]

@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lading.errors import InvalidParameter, LadingError
-from lading.oci.cli.parser import build
 
 if TYPE_CHECKING:
     import argparse
@@ -35,9 +34,18 @@ _MODULES = {
 }
 """The module of each command, imported when it is used."""
 
+_MAKE_PROCESSES = {"create", "run", "exec"}
+"""Commands whose process will be in a container for a moment: see `lading.oci.protect`."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `lading-oci`; gives the exit status."""
+    if arguments is None and not _MAKE_PROCESSES.isdisjoint(sys.argv):
+        from lading.oci.protect import execute_from_readonly_mount
+
+        execute_from_readonly_mount()
+    from lading.oci.cli.parser import build
+
     parser = build()
     options = parser.parse_args(arguments)
     if options.version:
@@ -71,7 +79,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
 
 def _print_versions() -> None:
     from lading import __version__
-    from lading.oci.spec import OCI_VERSION
+    from lading.oci import OCI_VERSION
 
     print(f"lading-oci version {__version__}")
     print(f"spec: {OCI_VERSION}")
