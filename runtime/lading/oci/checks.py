@@ -16,7 +16,7 @@ from lading.kernel.process import RLIMITS
 
 if TYPE_CHECKING:
     from lading.oci.spec import Process, Spec
-    from lading.oci.spec_linux import Linux
+    from lading.oci.spec_linux import Linux, LinuxResources
 
 _NAMESPACES = {kind.value for kind in Namespace}
 _SYSTEMD_PATH = re.compile(r"^[^/:]*:[^/:]*:[^/:]*$")
@@ -65,6 +65,7 @@ def check(spec: Spec) -> None:
             f"cgroupsPath {spec.linux.cgroups_path!r} is for the systemd cgroup driver; "
             "only cgroupfs paths are supported"
         )
+    _check_unsupported(spec.linux)
     for mount in spec.mounts:
         if not mount.destination or "\0" in mount.destination + mount.source:
             raise InvalidParameter(f"invalid mount destination {mount.destination!r}")
@@ -88,6 +89,28 @@ def check_process(process: Process) -> None:
             raise InvalidParameter(f"{name!r} is not a resource limit, RLIMIT_NOFILE would be one")
         if names.count(name) > 1:
             raise InvalidParameter(f"rlimit {name} is given twice")
+
+
+def _check_unsupported(linux: Linux) -> None:
+    """Refuse what OCI has and this runtime has not: to leave it out silently would be worse."""
+    resources = linux.resources
+    for name, given in (
+        ("linux.intelRdt", linux.intel_rdt),
+        ("linux.resources.rdma", resources is not None and resources.rdma),
+        ("linux.resources.network", resources is not None and _names_classes(resources)),
+        ("linux.seccomp.listenerPath", linux.seccomp is not None and linux.seccomp.listener_path),
+        ("linux.personality.flags", linux.personality is not None and linux.personality.flags),
+    ):
+        if given:
+            raise InvalidParameter(f"{name} is not supported by this runtime")
+    rules = linux.seccomp.syscalls if linux.seccomp is not None else []
+    if any(rule.action == "SCMP_ACT_NOTIFY" for rule in rules):
+        raise InvalidParameter("seccomp action SCMP_ACT_NOTIFY is not supported by this runtime")
+
+
+def _names_classes(resources: LinuxResources) -> bool:
+    network = resources.network
+    return network is not None and bool(network.class_id or network.priorities)
 
 
 def _check_namespaces(spec: Spec, linux: Linux) -> None:

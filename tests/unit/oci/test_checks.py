@@ -13,6 +13,7 @@ from lading.oci.spec import (
     Linux,
     LinuxDevice,
     LinuxIDMapping,
+    LinuxIntelRdt,
     LinuxNamespace,
     LinuxTimeOffset,
     POSIXRlimit,
@@ -86,6 +87,14 @@ CHANGES: list[tuple[Callable[[Spec], object], str]] = [
     (sysctl("kernel.shmmax", "ipc"), "not allowed in the hosts ipc namespace"),
     (sysctl("kernel.hostname"), "conflicts with the OCI"),
     (lambda s: setattr(linux(s), "cgroups_path", "a:b:c"), "systemd cgroup driver"),
+    (
+        lambda s: setattr(linux(s), "intel_rdt", LinuxIntelRdt(clos_id="x")),
+        r"linux\.intelRdt is not supported",
+    ),
+    (
+        lambda s: setattr(linux(s).seccomp, "listener_path", "/x"),
+        r"linux\.seccomp\.listenerPath is not supported",
+    ),
     (
         lambda s: linux(s).devices.append(LinuxDevice(path="x", type="c")),
         "device path 'x' is not absolute",
