@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from functools import cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import Any, NamedTuple
 
 from lading.kernel.errors import Attempt, KernelError
 from lading.network import netlink
-from lading.network.netlink import Netlink, Request
+from lading.network.netlink import Netlink, Request, Template
 
 _UP = 1
 _LOOPBACK = 1  # the index of lo in every network namespace
@@ -20,6 +22,13 @@ _NO_DUPLICATE_DETECTION = 0x2  # IFA_F_NODAD: usable at once
 _MAIN_TABLE, _BOOT, _UNIVERSE, _UNICAST = 254, 3, 0, 1
 
 Interface = IPv4Interface | IPv6Interface
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_WORD = struct.Struct("=I")
+_ANY_WORD = b"\x7a\x5c\x3e\x71"  # this and the next four stand for values in templates
+_ANY_MAC = b"\x06\x5e\x41\x3d\x2c\x1b"
+_ANY_BROADCAST = ip_address("233.252.0.91")
+_ANY_ADDRESS = {4: ip_address("203.0.113.251"), 6: ip_address("2001:db8:5e41:3d2c::1b5f")}
 
 
 class Addresses(NamedTuple):
@@ -90,20 +99,34 @@ def make_veth(
     route: Netlink, name: str, bridge: int, peer: str, namespace: int, mac: str, mtu: int
 ) -> None:
     """Make a veth pair in one step: *name* on the bridge and up, *peer* in the other namespace."""
+    template = _veth_template(len(name), bridge, peer, mtu)
+    request = template.fill(
+        name,
+        name=name.encode(),
+        mac=bytes.fromhex(mac.replace(":", "")),
+        namespace=_WORD.pack(namespace),
+    )
+    route.do(request)
+
+
+@cache
+def _veth_template(length: int, bridge: int, peer: str, mtu: int) -> Template:
+    name = "~" * length
     sizes = [("IFLA_MTU", mtu)] if mtu else []
     other = [
         ("IFLA_IFNAME", peer),
-        ("IFLA_ADDRESS", mac),
-        ("IFLA_NET_NS_FD", namespace),
+        ("IFLA_ADDRESS", _ANY_MAC.hex(":")),
+        ("IFLA_NET_NS_FD", _WORD.unpack(_ANY_WORD)[0]),
         *sizes,
     ]
     data = {"attrs": [("VETH_INFO_PEER", {"attrs": other})]}
     kind = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
     attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge), *sizes, ("IFLA_LINKINFO", kind)]
     fields = {"flags": _UP, "change": _UP}
-    route.do(
-        netlink.link(netlink.NEWLINK, "make veth pair", name, netlink.CREATE, fields, attributes)
-    )
+    what = "make veth pair"
+    request = netlink.link(netlink.NEWLINK, what, name, netlink.CREATE, fields, attributes)
+    holes = {"name": name.encode(), "mac": _ANY_MAC, "namespace": _ANY_WORD}
+    return Template(request, holes)
 
 
 def set_port(route: Netlink, name: str, *, hairpin: bool, isolated: bool) -> None:
@@ -113,11 +136,19 @@ def set_port(route: Netlink, name: str, *, hairpin: bool, isolated: bool) -> Non
     by its published port needs it where the kernel shows bridged packets to the packet filter
     (the module br_netfilter is loaded). *isolated* keeps packets from other isolated ports.
     """
-    options = {"attrs": [("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", isolated)]}
+    template = _port_template(len(name), hairpin, isolated)
+    route.do(template.fill(name, name=name.encode()))
+
+
+@cache
+def _port_template(length: int, hairpin: bool, isolated: bool) -> Template:
+    name = "~" * length
+    options = {"attrs": [("IFLA_BRPORT_MODE", hairpin), ("IFLA_BRPORT_ISOLATED", isolated)]}
     kind = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", options)]}
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", kind)]
     what = "set the bridge's port options of"
-    route.do(netlink.link(netlink.NEWLINK, what, name, 0, {}, attributes))
+    request = netlink.link(netlink.NEWLINK, what, name, 0, {}, attributes)
+    return Template(request, {"name": name.encode()})
 
 
 def configure(namespace: int, name: str, given: Addresses) -> None:
@@ -175,42 +206,64 @@ def _disable_ipv6(name: str) -> None:
 
 
 def _bring_up(index: int, name: str) -> Request:
-    fields = {"index": index, "flags": _UP, "change": _UP}
-    return netlink.link(netlink.NEWLINK, "bring up", name, 0, fields, [])
+    return _bring_up_template().fill(name, index=_WORD.pack(index))
+
+
+@cache
+def _bring_up_template() -> Template:
+    fields = {"index": _WORD.unpack(_ANY_WORD)[0], "flags": _UP, "change": _UP}
+    request = netlink.link(netlink.NEWLINK, "bring up", "", 0, fields, [])
+    return Template(request, {"index": _ANY_WORD})
 
 
 def _add_address(index: int, interface: Interface) -> Request:
-    family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
-    text = str(interface.ip)
-    fields: dict[str, int] = {
-        "family": family,
-        "prefixlen": interface.network.prefixlen,
-        "index": index,
-    }
-    attributes = [("IFA_ADDRESS", text), ("IFA_LOCAL", text)]
+    template = _address_template(interface.version, interface.network.prefixlen)
+    values = {"index": _WORD.pack(index), "address": interface.ip.packed}
     if interface.version == 4:
-        attributes.append(("IFA_BROADCAST", str(interface.network.broadcast_address)))
+        values["broadcast"] = interface.network.broadcast_address.packed
+    return template.fill(str(interface), **values)
+
+
+@cache
+def _address_template(version: int, prefix: int) -> Template:
+    any_address = _ANY_ADDRESS[version]
+    fields = {
+        "family": _FAMILIES[version],
+        "prefixlen": prefix,
+        "index": _WORD.unpack(_ANY_WORD)[0],
+    }
+    attributes = [("IFA_ADDRESS", str(any_address)), ("IFA_LOCAL", str(any_address))]
+    holes = {"index": _ANY_WORD, "address": any_address.packed}
+    if version == 4:
+        attributes.append(("IFA_BROADCAST", str(_ANY_BROADCAST)))
+        holes["broadcast"] = _ANY_BROADCAST.packed
     else:
         fields["flags"] = _NO_DUPLICATE_DETECTION
-    return netlink.address("add address", str(interface), netlink.CREATE, fields, attributes)
+    request = netlink.address("add address", "", netlink.CREATE, fields, attributes)
+    return Template(request, holes)
 
 
 def _gateway_requests(index: int, given: Addresses) -> Iterator[Request]:
-    for family, gateway in (
-        (socket.AF_INET, given.ipv4_gateway),
-        (socket.AF_INET6, given.ipv6_gateway),
-    ):
-        if not gateway:
-            continue
-        fields = {
-            "family": family,
-            "table": _MAIN_TABLE,
-            "proto": _BOOT,
-            "scope": _UNIVERSE,
-            "type": _UNICAST,
-            "dst_len": 0,
-        }
-        attributes = [("RTA_GATEWAY", gateway), ("RTA_OIF", index)]
-        yield netlink.route(
-            netlink.NEWROUTE, "add default route via", gateway, netlink.REPLACE, fields, attributes
-        )
+    for gateway in (given.ipv4_gateway, given.ipv6_gateway):
+        if gateway:
+            address = ip_address(gateway)
+            template = _gateway_template(address.version)
+            yield template.fill(gateway, index=_WORD.pack(index), gateway=address.packed)
+
+
+@cache
+def _gateway_template(version: int) -> Template:
+    any_address = _ANY_ADDRESS[version]
+    fields = {
+        "family": _FAMILIES[version],
+        "table": _MAIN_TABLE,
+        "proto": _BOOT,
+        "scope": _UNIVERSE,
+        "type": _UNICAST,
+        "dst_len": 0,
+    }
+    out = _WORD.unpack(_ANY_WORD)[0]
+    attributes = [("RTA_GATEWAY", str(any_address)), ("RTA_OIF", out)]
+    what = "add default route via"
+    request = netlink.route(netlink.NEWROUTE, what, "", netlink.REPLACE, fields, attributes)
+    return Template(request, {"index": _ANY_WORD, "gateway": any_address.packed})

@@ -8,9 +8,10 @@ Source: rtnetlink(7), netlink(7).
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -42,6 +43,33 @@ class Request(NamedTuple):
     what: str
     target: str
     data: bytearray
+
+
+class Template:
+    """A request that pyroute2 encoded once, and of which only bytes of fixed length change.
+
+    Encoding takes a quarter of a millisecond for each message, filling in a hundredth. *holes* are
+    the bytes that stand for each value in *request*; they must be found there.
+    """
+
+    def __init__(self, request: Request, holes: Mapping[str, bytes]) -> None:
+        self._what = request.what
+        self._data = bytes(request.data)
+        self._holes = {
+            name: [found.start() for found in re.finditer(re.escape(hole), self._data)]
+            for name, hole in holes.items()
+        }
+        missing = [name for name, places in self._holes.items() if not places]
+        if missing:
+            raise ValueError(f"no place for {', '.join(missing)} in: {request.what}")
+
+    def fill(self, target: str, **values: bytes) -> Request:
+        """Give the request with *values*, each as long as what stood for it, in place."""
+        data = bytearray(self._data)
+        for name, value in values.items():
+            for place in self._holes[name]:
+                data[place : place + len(value)] = value
+        return Request(self._what, target, data)
 
 
 def link(
