@@ -13,21 +13,20 @@ from lading.engine import modes
 from lading.engine.accounts import AccountBook
 from lading.engine.links import active_links
 from lading.engine.logoptions import shim_log_config
-from lading.engine.model import Container, MountRecord
+from lading.engine.model import Container
+from lading.engine.mounting import Mounting
 from lading.engine.settings import Settings
 from lading.engine.specs import SpecInputs, build
 from lading.engine.specs.mounts import MountPlan
 from lading.engine.specs.security import parse_security_options
 from lading.engine.store import ContainerStore
 from lading.engine.users import Identity
-from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.errors import InvalidParameter, LadingError
 from lading.kernel.errors import KernelError
 from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
 from lading.oci import spec as oci
 from lading.shim.protocol import SpawnRequest
 from lading.storage.layers import LayerStore
-from lading.storage.trees import Tree
-from lading.storage.volumes import VolumeStore
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/tini", "/usr/libexec/docker/docker-init")
 """Where an init for `--init` may be when the daemon was not told."""
@@ -42,7 +41,7 @@ class Bundles:
     settings: Settings
     store: ContainerStore
     layers: LayerStore
-    volumes: VolumeStore
+    mounting: Mounting
     accounts: AccountBook
     find: Callable[[str], Container]
 
@@ -64,7 +63,7 @@ class Bundles:
         overlay = self.layers.mount_options(self.layers.rw(record.id))
         plan = MountPlan(
             overlay=overlay,
-            sources=[self._source(mount) for mount in record.mounts],
+            sources=self.mounting.sources(record),
             shm=self._shared_memory(record),
             init_path=self._init_path(record),
             writable_cgroups=parse_security_options(host.security_opt).writable_cgroups,
@@ -95,31 +94,12 @@ class Bundles:
             raise LadingError(error.message) from error
 
     def remove(self, record: Container) -> None:
-        """Remove a container's bundle and let go of its volumes."""
+        """Remove a container's bundle, with what is mounted in it."""
         bundle = self.path(record.id)
         if record.host_config.ipc_mode == modes.SHAREABLE:
             with contextlib.suppress(KernelError):
                 umount(bundle / "shm", UmountFlag.DETACH)
-        for mounted in record.mounts:
-            if mounted.point.type == "volume":
-                self.volumes.unmount(mounted.point.name)
         shutil.rmtree(bundle, ignore_errors=True)
-
-    def _source(self, mounted: MountRecord) -> str:
-        """Give the host path of a mount, made or mounted if need be."""
-        point, detail = mounted.point, mounted.detail
-        if point.type == "volume":
-            base = self.volumes.mount(point.name)
-            return _below(base, detail.subpath) if detail.subpath else base
-        if point.type == "bind":
-            if detail.create_source:
-                _make_directory(point.source)
-            elif not os.path.exists(point.source):
-                raise InvalidParameter(
-                    f'invalid mount config for type "bind": bind source path does not exist: '
-                    f"{point.source}"
-                )
-        return point.source
 
     def _init_path(self, record: Container) -> str:
         """Find the init to bind in; empty if the container is to have none."""
@@ -174,32 +154,3 @@ class Bundles:
                 f"cannot join a namespace of container {donor.id}: it is not running"
             )
         return donor.state.pid
-
-
-def _make_directory(path: str) -> None:
-    """Make a bind's source on the host if it is not there, as Docker does for `-v`."""
-    try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
-    except FileExistsError:
-        # A file, a socket or a device is there, which can be bound as it is.
-        return
-    except OSError as error:
-        raise LadingError(
-            f"error while creating mount source path '{path}': mkdir {path}: "
-            f"{(error.strerror or '').lower()}"
-        ) from error
-
-
-def _below(base: str, subpath: str) -> str:
-    """Find a volume's subpath, which may not lead out of the volume; raises NotFound."""
-    full = os.path.join(base, subpath)
-    root = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with Tree(root) as tree:
-            _, canonical = tree.directory(os.fsencode(os.path.normpath(subpath)))
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise NotFound(f"cannot access path {full}: lstat {full}: {reason}") from error
-    finally:
-        os.close(root)
-    return os.path.join(base, os.fsdecode(canonical))

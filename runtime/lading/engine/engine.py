@@ -21,6 +21,7 @@ from lading.engine.health import HealthChecks
 from lading.engine.images import Images
 from lading.engine.lifecycle import Lifecycle
 from lading.engine.model import Container
+from lading.engine.mounting import Mounting
 from lading.engine.networking import Networking
 from lading.engine.networks import Networks
 from lading.engine.registry import Entry, Registry
@@ -78,7 +79,8 @@ class Engine:
             self.events,
             self._registry,
         )
-        bundles = Bundles(settings, store, self._layers, self._volumes, accounts, self._find)
+        mounting = Mounting(self._volumes, events)
+        bundles = Bundles(settings, store, self._layers, mounting, accounts, self._find)
         networking = Networking(self._manager, settings, store, events, self._find)
         health = HealthChecks(self.execs.probe, events, self._background, store.save)
         removal = Removal(registry, store, self._layers, self.volumes, self.execs, events)
@@ -86,6 +88,7 @@ class Engine:
             store=store,
             events=events,
             bundles=bundles,
+            mounting=mounting,
             networking=networking,
             health=health,
             background=self._background,

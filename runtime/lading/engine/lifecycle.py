@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lading.engine.bundles import Bundles
     from lading.engine.events import EventBus
     from lading.engine.health import HealthChecks
+    from lading.engine.mounting import Mounting
     from lading.engine.networking import Networking
     from lading.engine.store import ContainerStore
     from lading.shim.client import Spawner
@@ -41,6 +42,7 @@ class Lifecycle:
     store: ContainerStore
     events: EventBus
     bundles: Bundles
+    mounting: Mounting
     networking: Networking
     health: HealthChecks
     background: Background
@@ -84,9 +86,8 @@ class Lifecycle:
         if self.spawner is None or self.stopping:
             raise Unavailable("containers cannot be started: the daemon is starting or stopping")
         self.networking.prepare(record)
-        request = self.bundles.make(record)
         try:
-            shim = await self.spawner.spawn(request)
+            shim = await self.spawner.spawn(self.bundles.make(record))
             try:
                 self.networking.connect(record, shim.pid)
                 await shim.ready()
@@ -98,6 +99,7 @@ class Lifecycle:
                 raise
         except BaseException:
             self.networking.disconnect(record)
+            self.mounting.release(record)
             self.bundles.remove(record)
             raise
         return shim
@@ -152,6 +154,7 @@ class Lifecycle:
         if state.oom_killed:
             announce(self.events, record, "oom")
         self.networking.disconnect(record)
+        self.mounting.release(record)
         self.store.save(record)
         announce(
             self.events,

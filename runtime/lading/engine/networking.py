@@ -23,6 +23,7 @@ from lading.engine.ports import parse_host_ports, parse_port
 from lading.engine.settings import Settings
 from lading.engine.store import ContainerStore
 from lading.errors import Conflict, Forbidden, LadingError, NotFound
+from lading.kernel.errors import KernelError
 from lading.network import hostsfile
 from lading.network.manager import NetworkManager
 from lading.network.model import Endpoint, EndpointRequest, PortRequest
@@ -92,6 +93,8 @@ class Networking:
             error.message = _SET_UP + error.message
             error.args = (error.message,)
             raise
+        except KernelError as error:
+            raise LadingError(f"{_SET_UP}{error}") from error
         if any(endpoint.ipv4_address or endpoint.ipv6_address for endpoint in endpoints):
             hostsfile.write(Path(record.hosts_path), self._hosts_text(record, endpoints))
 

@@ -98,9 +98,9 @@ class Removal:
             client.close()
         self.registry.discard(entry)
         self.execs.forget(entry)
-        announce(self.events, record, "destroy")
         if volumes:
             await self._remove_volumes(entry)
+        announce(self.events, record, "destroy")
         entry.waits.removed(WaitResult(record.state.exit_code, record.state.error))
 
     async def _remove_volumes(self, entry: Entry) -> None:

@@ -118,6 +118,7 @@ class Restore:
         state.pid = shim.pid
         entry.record.has_been_started = True
         entry.record.exec_ids.clear()
+        self.lifecycle.mounting.hold(entry.record)
         self.lifecycle.watch(entry, shim)
         self.store.save(entry.record)
 

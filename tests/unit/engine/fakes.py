@@ -172,6 +172,17 @@ class FakeBundles:
 
 
 @dataclass
+class FakeMounting:
+    released: list[str] = field(default_factory=list)
+
+    def hold(self, record: Container) -> None:
+        pass
+
+    def release(self, record: Container) -> None:
+        self.released.append(record.id)
+
+
+@dataclass
 class FakeNetworking:
     events: EventBus
     connected: set[str] = field(default_factory=set)
@@ -243,6 +254,7 @@ class Rig:
         parts: dict[str, Any] = {
             "bundles": self.bundles,
             "networking": self.networking,
+            "mounting": FakeMounting(),
             "spawner": self.spawner,
         }
         layers: Any = self.layers
