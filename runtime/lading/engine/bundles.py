@@ -18,7 +18,7 @@ from lading.engine.mounting import Mounting
 from lading.engine.settings import Settings
 from lading.engine.specs import SpecInputs, build
 from lading.engine.specs.mounts import MountPlan
-from lading.engine.specs.security import parse_security_options
+from lading.engine.specs.security import apparmor_profile, parse_security_options
 from lading.engine.store import ContainerStore
 from lading.engine.users import Identity
 from lading.errors import InvalidParameter, LadingError
@@ -60,6 +60,7 @@ class Bundles:
         (bundle / "rootfs").mkdir(mode=0o711, parents=True, exist_ok=True)
         log_path = self.store.home(record.id) / f"{record.id}-json.log"
         record.log_path = "" if host.log_config.type == "none" else str(log_path)
+        record.app_armor_profile = apparmor_profile(host)
         overlay = self.layers.mount_options(self.layers.rw(record.id))
         plan = MountPlan(
             overlay=overlay,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from lading.engine.model import Container, ExecConfig, Ulimit
 from lading.engine.specs.security import (
+    UNCONFINED,
     capability_names,
     capability_sets,
     parse_security_options,
@@ -44,9 +45,14 @@ def container_process(
         capabilities=capability_sets(names, uid=identity.uid),
         rlimits=_rlimits(host.ulimits, ulimits or {}),
         no_new_privileges=options.no_new_privileges or no_new_privileges,
-        apparmor_profile=record.app_armor_profile,
+        apparmor_profile=confinement(record),
         oom_score_adj=host.oom_score_adj,
     )
+
+
+def confinement(record: Container) -> str:
+    """Give the profile for a process; none where it would be `unconfined` anyway."""
+    return "" if record.app_armor_profile == UNCONFINED else record.app_armor_profile
 
 
 def exec_process(record: Container, config: ExecConfig, identity: Identity) -> Process:
@@ -67,7 +73,7 @@ def exec_process(record: Container, config: ExecConfig, identity: Identity) -> P
         user=_user(identity),
         capabilities=capability_sets(names, uid=identity.uid),
         no_new_privileges=options.no_new_privileges,
-        apparmor_profile=record.app_armor_profile,
+        apparmor_profile=confinement(record),
         oom_score_adj=host.oom_score_adj,
     )
 

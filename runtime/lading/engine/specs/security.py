@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lading.engine.checks.host import normal_capability
 from lading.engine.model import HostConfig
@@ -66,6 +68,24 @@ def _boolean(value: str, option: str) -> bool:
     if value in _FALSE:
         return False
     raise LadingError(f'invalid --security-opt 2: "{option}"')
+
+
+def apparmor_profile(host: HostConfig) -> str:
+    """Give the AppArmor profile of a container: the one asked for, else `unconfined`.
+
+    Empty where the kernel does not use AppArmor: a profile that is asked for is ignored there.
+    """
+    if not _uses_apparmor():
+        return ""
+    return parse_security_options(host.security_opt).apparmor or UNCONFINED
+
+
+@functools.cache
+def _uses_apparmor() -> bool:
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
+    except OSError:
+        return False
 
 
 def capability_names(
