@@ -138,6 +138,7 @@ class Created:
                     break
                 case _:
                     raise self._lost()
+        link.close()
         self.warnings += self.container.started()
 
     def abort(self) -> None:

@@ -79,7 +79,8 @@ class Launch:
             try:
                 step.execute(self.ctx)
             except (OSError, LadingError) as error:
-                step.undo(self.ctx)
+                with suppress(OSError, LadingError):
+                    step.undo(self.ctx)
                 raise told(step, error) from error
             self.ctx.undoable.append(step)
             self._times[id(step)] = time.monotonic_ns() - began

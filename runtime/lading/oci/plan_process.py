@@ -69,6 +69,7 @@ class Identity:
 
     def before_root(self) -> Iterator[Step]:
         """Give what needs the host's own /proc."""
+        yield CloseDescriptors(self.first_free_descriptor)
         if self.label is not None:
             yield OpenLabelFile(self.label[0])
 
@@ -84,6 +85,8 @@ class Identity:
         privileges, so it comes before they are dropped; with it, last of all.
         """
         process = self.process
+        entries = dict(entry.partition("=")[::2] for entry in process.env)
+        yield PrepareEnvironment(tuple(entries.items()), process.user.uid)
         if inside:
             yield from self.limits(outside=False)
         if process.scheduler is not None:
@@ -101,10 +104,7 @@ class Identity:
             yield ForbidNewPrivileges()
         else:
             yield from self._seccomp()
-        yield CloseDescriptors(self.first_free_descriptor)
         yield from self._identity()
-        entries = dict(entry.partition("=")[::2] for entry in process.env)
-        yield PrepareEnvironment(tuple(entries.items()), process.user.uid)
         yield FindExecutable(process.args[0])
 
     def _identity(self) -> Iterator[Step]:

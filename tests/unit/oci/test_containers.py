@@ -13,6 +13,7 @@ from lading.kernel.process import wait_pidfd
 from lading.oci.container import Container, StepFailed
 from lading.oci.spec import (
     LinuxIDMapping,
+    LinuxIOPriority,
     LinuxMemory,
     LinuxNamespace,
     LinuxPersonality,
@@ -20,6 +21,7 @@ from lading.oci.spec import (
     LinuxTimeOffset,
     POSIXRlimit,
     Process,
+    Scheduler,
     Spec,
     User,
 )
@@ -298,6 +300,48 @@ def test_user_namespace(bench: Bench) -> None:
     assert words[4:7] == ["33", "7", "written"]
     assert {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm"} <= set(words)
     bench.assert_nothing_left()
+
+
+def test_a_user_namespace_is_joined(bench: Bench, tmp_path: Path) -> None:
+    spec = bench.spec("/bin/sleep", "60")
+    assert spec.linux is not None
+    spec.linux.namespaces.append(LinuxNamespace(type="user"))
+    mappings = [LinuxIDMapping(container_id=0, host_id=100000, size=65536)]
+    spec.linux.uid_mappings = spec.linux.gid_mappings = mappings
+    for directory in (bench.base, *bench.base.parents[:2]):
+        directory.chmod(directory.stat().st_mode | 0o011)
+    created = bench.create(spec)
+    created.ready()
+    created.start()
+    (tmp_path / "other").mkdir()
+    second = Bench(tmp_path / "other")
+    spec = second.spec("/bin/sh", "-c", "cat /proc/self/uid_map; ls -l /proc/self/ns; echo $$")
+    assert spec.linux is not None
+    spec.linux.namespaces.append(LinuxNamespace(type="user"))
+    for namespace in spec.linux.namespaces:
+        if namespace.type in ("user", "network"):
+            file = {"network": "net"}.get(namespace.type, namespace.type)
+            namespace.path = f"/proc/{created.pid}/ns/{file}"
+    joined = second.create(spec)
+    assert os.waitid(os.P_PID, joined.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    joined.ready()
+    joined.start()
+    outcome = second.finish(joined)
+    assert outcome.out.split()[:3] == ["0", "100000", "65536"], outcome.err
+    for kind in ("user", "net"):
+        assert os.readlink(f"/proc/{created.pid}/ns/{kind}") in outcome.out
+    assert outcome.out.split()[-1] == "1"
+    second.assert_nothing_left()
+
+
+def test_scheduling_is_the_specs(bench: Bench) -> None:
+    def change(spec: Spec) -> None:
+        process(spec).scheduler = Scheduler(policy="SCHED_BATCH", nice=7)
+        process(spec).io_priority = LinuxIOPriority(class_="IOPRIO_CLASS_IDLE")
+
+    fields = bench.sh("cat /proc/self/stat", change).out.rpartition(")")[2].split()
+    assert fields[16] == "7"  # nice
+    assert fields[38] == "3"  # SCHED_BATCH
 
 
 def test_time_namespace(bench: Bench) -> None:

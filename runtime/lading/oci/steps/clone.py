@@ -74,20 +74,23 @@ class Clone(Step, frozen=True):
 
         Returns only in the new process.
         """
+        is_new_process = False
         try:
             namespaces.enter(self.user_path, Namespace.USER)
             for kind, path in self.joins:
                 namespaces.enter(path, Namespace(kind))
             flags = self.flags | CloneFlag.PARENT
             pid, pidfd = namespaces.clone3(flags, cgroup_fd=ctx.cgroup_fd)
-            if pid == 0:
-                ctx.pid, ctx.pidfd = 0, -1
-                report.close()
-                return
-            socket.send_fds(report, [str(pid).encode()], [pidfd])
+            is_new_process = pid == 0
+            if not is_new_process:
+                socket.send_fds(report, [str(pid).encode()], [pidfd])
         except OSError as error:
             report.send(f"{error.errno or 0} {error}".encode())
-        os._exit(0)
+        finally:
+            if not is_new_process:
+                os._exit(0)
+        ctx.pid, ctx.pidfd = 0, -1
+        report.close()
 
 
 _Own = list[tuple[int, Namespace]]

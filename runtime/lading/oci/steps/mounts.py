@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lading.kernel import mounts
 from lading.kernel.errors import Attempt, KernelError
-from lading.kernel.mounts import MountFlag
+from lading.kernel.mounts import MountAttr, MountFlag
 from lading.kernel.namespaces import CloneFlag, Namespace, clone3, path_of, write_id_maps
 from lading.kernel.process import pidfd_send_signal, wait_pidfd
 from lading.oci.mount_options import Options
@@ -53,7 +53,9 @@ def _spread(ctx: Context, destination: str, options: Options) -> None:
     with mounted(ctx, destination) as path:
         for propagation in options.propagations:
             mounts.set_propagation(path, propagation)
-        if options.recursive_set or options.recursive_clear:
+        if (options.recursive_set, options.recursive_clear) == (MountAttr.RDONLY, 0):
+            mounts.set_readonly_recursive(path)
+        elif options.recursive_set or options.recursive_clear:
             mounts.mount_setattr(
                 path,
                 set_attributes=options.recursive_set,
