@@ -18,7 +18,11 @@ class Engine(Protocol):
     socket: Path
     root: Path
     cgroup: str
-    netns: Path | None
+
+    @property
+    def netns(self) -> Path | None:
+        """The network namespace it runs in."""
+        ...
 
     @property
     def pid(self) -> int:

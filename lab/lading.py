@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from lab import cgroups
-from lab.http import ping
+from lab.daemon import Daemon
 from lab.netns import Uplink
-from lab.paths import program
-from lab.shell import LabError, alive, end, wait_until
+from lab.paths import RUN, program
+from lab.shell import end, wait_until
 
 
-class Lading:
+class Lading(Daemon):
     """One `ladingd`; `up` and `down` may be called whatever the state."""
 
     def __init__(self, name: str = "eng") -> None:
         self.name = "lading"
+        self.title = "ladingd"
         self.uplink = Uplink(f"l{name}")
-        self.netns: Path | None = self.uplink.path
-        self.run_directory = Path(f"/run/lading-lab/{name}")
+        self.run_directory = RUN / name
         self.root = Path(f"/var/lib/lading-lab/{name}")
         self.socket = self.run_directory / "lading.sock"
-        self.log = Path(f"/run/lading-lab/{name}.log")
+        self.pidfile = self.run_directory / "lading.pid"
+        self.log = RUN / f"{name}.log"
         self.cgroup = f"lading-l{name}"
-        self.daemon: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The daemon's pid on the host, 0 when it does not run."""
-        with suppress(OSError, ValueError):
-            pid = int((self.run_directory / "lading.pid").read_text())
-            return pid if alive(pid) else 0
-        return 0
 
     def up(self) -> None:
         """Bring the engine up with a state of its own.
 
         Raises LabError with the daemon's last words when it does not come up.
         """
-        if ping(self.socket):
+        if self.answers():
             return
         self.down()
         self.uplink.up()
@@ -66,43 +56,35 @@ class Lading:
             "--live-restore",
             "--insecure-registry=10.213.0.0/16",
         ]
-        with open(self.log, "ab") as log:
-            daemon = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.daemon = daemon
-        wait_until(lambda: daemon.poll() is not None or ping(self.socket), 30, "ladingd")
-        if daemon.poll() is not None:
-            raise LabError(f"ladingd did not start: {self._last_words()}")
-
-    def kill(self) -> None:
-        """`kill -9` of the daemon alone."""
-        pid = self.pid
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-            if self.daemon is not None:
-                self.daemon.wait()
-            wait_until(lambda: not alive(pid), 10, "the end of ladingd")
+        self.launch(command, 30)
 
     def down(self) -> None:
         """End the engine, its containers and its state, and leave the host as it was."""
         if self.pid:
             end(self.pid, 30)
-        if self.daemon is not None:
-            self.daemon.wait()
+        self.reap()
         cgroups.remove(self.cgroup)
+        self._await_helpers()
         self.uplink.down()
         for directory in (self.run_directory, self.root):
             shutil.rmtree(directory, ignore_errors=True)
         with suppress(OSError):
             self.root.parent.rmdir()
 
-    def _last_words(self) -> str:
-        with suppress(OSError):
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-            return lines[-1] if lines else "it wrote nothing"
-        return "it wrote nothing"
+    def _await_helpers(self) -> None:
+        """Shims end after their containers; end those that do not."""
+        with suppress(Exception):
+            wait_until(lambda: not self.helpers(), 5, "the end of the shims")
+        for pid in self.helpers():
+            end(pid, 2)
+
+    def helpers(self) -> list[int]:
+        """The processes that have this engine's directories in their command line."""
+        marks = (f"{self.run_directory}/".encode(), f"{self.root}/".encode())
+        found: list[int] = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                words = Path(f"/proc/{name}/cmdline").read_bytes()
+                if int(name) != os.getpid() and any(mark in words for mark in marks):
+                    found.append(int(name))
+        return found

@@ -7,18 +7,16 @@ socket, state and the directories that tests bind are at the same paths inside a
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import cgroups
-from lab.http import ping
+from lab.daemon import Daemon
 from lab.netns import Uplink
-from lab.shell import LabError, alive, end, processes_rooted_in, wait_until
+from lab.shell import LabError, alive, end, processes_rooted_in
 from lab.trees import Tree, ensure
 
 _PACKAGES = (
@@ -51,25 +49,31 @@ RELEASES = {
 }
 
 
-class Reference:
+def tree_of(release: str) -> Tree:
+    """The root file system that a reference runs in. Raises LabError: there is no such release."""
+    if release not in RELEASES:
+        known = ", ".join(RELEASES)
+        raise LabError(f"there is no reference engine {release}: choose one of {known}")
+    return Tree(RELEASES[release].debian, RELEASES[release].packages)
+
+
+class Reference(Daemon):
     """One running reference engine; `up` and `down` may be called whatever the state."""
 
     def __init__(self, release: str = NEWEST, name: str = "ref") -> None:
-        if release not in RELEASES:
-            known = ", ".join(RELEASES)
-            raise LabError(f"there is no reference engine {release}: choose one of {known}")
+        self.tree = tree_of(release)
         self.name = "docker"
         self.release = RELEASES[release]
+        self.title = f"Docker {release}"
         self._kept = name == "ref"
         digits = release.replace(".", "")
         self.uplink = Uplink(f"{name}{digits}")
-        self.netns: Path | None = self.uplink.path
         self.run_directory = Path(f"/run/lading-reference/{name}-{release}")
         self.root = Path(f"/var/lib/lading-reference/{name}-{release}")
         self.socket = self.run_directory / "docker.sock"
         self.log = self.run_directory / "dockerd.log"
         self.cgroup = f"lading-{name}{digits}"
-        self._pidfile = self.run_directory / "docker.pid"
+        self.pidfile = self.run_directory / "docker.pid"
         self._holder = self.run_directory / "mounts.pid"
 
     @property
@@ -77,53 +81,28 @@ class Reference:
         """What DOCKER_HOST is set to."""
         return f"unix://{self.socket}"
 
-    @property
-    def pid(self) -> int:
-        """The daemon's pid on the host, 0 when it does not run."""
-        with suppress(OSError, ValueError):
-            pid = int(self._pidfile.read_text())
-            return pid if alive(pid) else 0
-        return 0
-
-    def answers(self) -> bool:
-        """Whether the daemon answers `GET /_ping`."""
-        return ping(self.socket)
-
     def up(self) -> None:
         """Bring the engine up, making its tree first if need be.
 
         Raises LabError with the daemon's last words when it does not come up.
         """
-        tree = ensure(Tree(self.release.debian, self.release.packages))
+        ensure(self.tree)
         if self.answers():
             return
         self.down()
         self.uplink.up()
         try:
-            self.start(tree)
+            self.start()
         except BaseException:
             self.down()
             raise
 
-    def start(self, tree: Path | None = None) -> None:
+    def start(self) -> None:
         """Start the daemon where its namespaces already are, and wait until it answers."""
-        tree = tree or Tree(self.release.debian, self.release.packages).path
-        shutil.copyfile("/etc/resolv.conf", tree / "etc/resolv.conf")
-        self._pidfile.unlink(missing_ok=True)
-        namespace = f"--mount=/proc/{self._mounts_holder(tree)}/ns/mnt"
-        with open(self.log, "ab") as log:
-            daemon = subprocess.Popen(
-                [*self.uplink.enter(), "nsenter", namespace, "--", *self._daemon()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait_until(
-            lambda: daemon.poll() is not None or self.answers(), 60, f"Docker {self.release.docker}"
-        )
-        if daemon.poll() is not None:
-            raise LabError(f"Docker {self.release.docker} did not start: {self._last_words()}")
+        shutil.copyfile("/etc/resolv.conf", self.tree.path / "etc/resolv.conf")
+        self.pidfile.unlink(missing_ok=True)
+        namespace = f"--mount=/proc/{self._mounts_holder(self.tree.path)}/ns/mnt"
+        self.launch([*self.uplink.enter(), "nsenter", namespace, "--", *self._daemon()], 60)
 
     def _mounts_holder(self, tree: Path) -> int:
         """The pid of a process that keeps the mount namespace while daemons come and go."""
@@ -147,23 +126,16 @@ class Reference:
         self._holder.write_text(str(holder.pid))
         return holder.pid
 
-    def kill(self) -> None:
-        """`kill -9` of the daemon and of nothing else."""
-        pid = self.pid
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not alive(pid), 10, "the end of dockerd")
-
     def down(self) -> None:
         """End the engine and remove what it left on the host.
 
         The state of the engine that people start by hand, `ref`, stays for the next time.
         """
-        tree = str(Tree(self.release.debian, self.release.packages).path)
         if self.pid:
             end(self.pid, 30)
+        self.reap()
         cgroups.remove(self.cgroup)
-        for pid in self._processes(tree):
+        for pid in self._processes(str(self.tree.path)):
             end(pid, 2)
         with suppress(OSError, ValueError):
             end(int(self._holder.read_text()), 2)
@@ -211,17 +183,11 @@ class Reference:
             "--group=root",
             f"--data-root={self.root}",
             f"--exec-root={self.run_directory}/exec",
-            f"--pidfile={self._pidfile}",
+            f"--pidfile={self.pidfile}",
             f"--cgroup-parent=/{self.cgroup}",
             "--live-restore",
             "--insecure-registry=10.213.0.0/16",
         ]
-
-    def _last_words(self) -> str:
-        with suppress(OSError):
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-            return lines[-1] if lines else "it wrote nothing"
-        return "it wrote nothing"
 
     def describe(self) -> str:
         """One JSON line: release, state, socket, log and network namespace."""

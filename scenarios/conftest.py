@@ -13,6 +13,7 @@ from lab.external import External
 from lab.lading import Lading
 from lab.paths import RESULTS
 from lab.reference import NEWEST, Reference
+from lab.slots import claim
 from scenarios.harness.divergences import judge, load
 from scenarios.harness.facts import unified
 from scenarios.harness.observations import Observations, differences
@@ -62,8 +63,8 @@ def _engine(name: str, config: pytest.Config) -> Engine:
     if name == "external":
         return External(Path(config.getoption("--engine-socket")))
     if name == "docker":
-        return Reference(config.getoption("--docker-release"), "scn")
-    return Lading("scn")
+        return Reference(config.getoption("--docker-release"), claim("scn"))
+    return Lading(claim("scn"))
 
 
 @pytest.fixture(scope="session")

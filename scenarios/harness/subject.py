@@ -15,7 +15,7 @@ import docker
 import testinfra
 from docker.models.containers import Container
 
-from lab import cgroups, images
+from lab import cgroups, dockercli, images
 from lab.engine import Engine
 from lab.shell import wait_until
 from scenarios.harness.facts import ContainerFacts
@@ -61,7 +61,7 @@ class Subject:
 
     def command(self, *words: str) -> list[str]:
         """The `docker` command line's words, for those who run it themselves."""
-        return ["docker", "--host", f"unix://{self.engine.socket}", *words]
+        return [*dockercli.words(), "--host", f"unix://{self.engine.socket}", *words]
 
     def succeed(self, *words: str, stdin: str | bytes | None = None) -> str:
         """Run the command line, which must end with 0; give its output without the last newline."""
