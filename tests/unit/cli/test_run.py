@@ -229,6 +229,17 @@ def test_explain_run_tells_after_the_end(daemon: FakeDaemon, lading: Run) -> Non
     shown = lading("explain", ID, "--format", "json")
     assert shown.status == 1
     assert lading("explain", "--format", "{{.step}}", ID).out == "MountOverlay\nExec\n"
+    told: dict[str, Any] = {
+        "steps": [{**step, "where": "runtime"} for step in steps],
+        "total_ns": 9_000_000,
+    }
+    told["warnings"] = ["no hugetlb controller"]
+    daemon.on("GET", f"/containers/{ID}/lading/steps", told)
+    story = lading("explain", ID).out
+    assert "started in 2 steps, 9.000 ms" in story
+    assert story.endswith("\nWARNING: no hugetlb controller\n")
+    daemon.on("GET", f"/containers/{ID}/lading/steps", [])
+    assert "nothing to tell" in lading("explain", ID).err
 
 
 def details(**state: Any) -> dict[str, Any]:

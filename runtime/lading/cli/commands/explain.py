@@ -23,22 +23,37 @@ def explain(context: Context, options: Options) -> int:
     if len(options.args) > 1:
         raise UsageError("'lading explain' requires one container, or run and what follows it", 1)
     name = options.args[0]
-    context.out(_told(_fetch(context, name), name, options.text("format"), context.width()))
+    context.out(_told(_fetch(context, name), name, options.text("format")))
     return 0
 
 
-def _fetch(context: Context, container: str) -> list[dict[str, Any]]:
+class Story:
+    """How a start went: its steps, its warnings, and the nanoseconds from begin to end."""
+
+    def __init__(self, answer: Any) -> None:
+        whole = answer if isinstance(answer, dict) else {"steps": answer or []}
+        self.steps = [{**step, "side": side_of(step)} for step in whole["steps"]]
+        self.warnings: list[str] = whole.get("warnings") or []
+        self.total = whole.get("total_ns") or sum(step["ns"] for step in self.steps)
+
+
+def side_of(step: dict[str, Any]) -> str:
+    """Give the side that took a step: the runtime's, or the container's own process."""
+    return str(step.get("side") or step.get("where") or "")
+
+
+def _fetch(context: Context, container: str) -> Story:
     try:
-        steps = context.client.get(f"/containers/{container}/lading/steps")
+        story = Story(context.client.get(f"/containers/{container}/lading/steps"))
     except ApiError as error:
         if error.http_status == 404 and "page not found" in error.reason.lower():
             raise CliError(
                 "this daemon does not tell how a start went; Lading's own does"
             ) from None
         raise
-    if not steps:
+    if not story.steps:
         raise CliError(f"{container} has not been started by this daemon: there is nothing to tell")
-    return list(steps)
+    return story
 
 
 def _explain_run(context: Context, options: Options) -> int:
@@ -55,8 +70,8 @@ def _explain_run(context: Context, options: Options) -> int:
 
     def started(identifier: str) -> None:
         container.append(identifier)
-        steps = _fetch(context, identifier)
-        told.append(_told(steps, identifier[:12], options.text("format"), context.width()))
+        story = _fetch(context, identifier)
+        told.append(_told(story, identifier[:12], options.text("format")))
 
     try:
         return run_watched(context, parsed, started, keep=parsed.on("rm"))
@@ -66,36 +81,26 @@ def _explain_run(context: Context, options: Options) -> int:
         context.error("".join(told))
 
 
-def _told(steps: list[dict[str, Any]], name: str, template: str, width: int | None) -> str:
+def _told(story: Story, name: str, template: str) -> str:
     if template == "json":
         from lading.cli import fastjson
 
-        return fastjson.dumps(steps) + "\n"
+        return fastjson.dumps(story.steps) + "\n"
     if template:
-        return _templated(steps, template)
-    total = sum(step["ns"] for step in steps)
-    longest = max((step["ns"] for step in steps), default=0) or 1
+        return _templated(story.steps, template)
+    longest = max(step["ns"] for step in story.steps) or 1
     rows = [["#", "SIDE", "STEP", "TIME", "", "WHAT IT DID"]]
-    for number, step in enumerate(steps, start=1):
-        share = round(step["ns"] / longest * BAR)
-        bar = "█" * share or "·"
-        rows.append(
-            [str(number), step["side"], step["step"], _time(step["ns"]), bar, step["description"]]
-        )
-    shrinkable = [False, False, False, False, False, True]
     sides: dict[str, int] = {}
-    for step in steps:
+    for number, step in enumerate(story.steps, start=1):
         sides[step["side"]] = sides.get(step["side"], 0) + step["ns"]
+        bar = "█" * round(step["ns"] / longest * BAR) or "·"
+        words = [step["side"], step["step"], _time(step["ns"]), bar, step["description"]]
+        rows.append([str(number), *words])
+    body = tables.align("\n".join("\t".join(row) for row in rows), minimum=1, padding=2)
     parts = ", ".join(f"{side} {_time(spent)}" for side, spent in sides.items())
-    head = f"{name} was started in {len(steps)} steps, {_time(total)} ({parts}):\n\n"
-    body = tables.align(
-        "\n".join("\t".join(row) for row in _cut(rows, shrinkable, width)), minimum=1, padding=2
-    )
-    return head + "\n".join(line.rstrip() for line in body.split("\n")) + "\n"
-
-
-def _cut(rows: list[list[str]], shrinkable: list[bool], width: int | None) -> list[list[str]]:
-    return rows if width is None else tables.fit(rows, shrinkable, width)
+    head = f"{name} was started in {len(story.steps)} steps, {_time(story.total)} ({parts}):\n\n"
+    warnings = "".join(f"\nWARNING: {warning}" for warning in story.warnings)
+    return head + "\n".join(line.rstrip() for line in body.split("\n")) + f"{warnings}\n"
 
 
 def _time(nanoseconds: int) -> str:
