@@ -40,6 +40,7 @@ def build(network: Network, request: EndpointRequest, inside: Sequence[Endpoint]
         container_name=request.container_name,
         gateway_priority=request.gateway_priority,
         dns_names=request.dns_names,
+        nameservers=request.nameservers,
     )
     if not network.bridge:
         return endpoint

@@ -14,6 +14,7 @@ from threading import RLock
 from lading.errors import Forbidden, LadingError
 from lading.network import creation, endpoints, ipam, links
 from lading.network.attachment import PREFIX, Attachments
+from lading.network.directory import Directory
 from lading.network.ipam import Subnet
 from lading.network.model import (
     BRIDGE,
@@ -25,6 +26,7 @@ from lading.network.model import (
     NetworkOptions,
     NetworkRequest,
 )
+from lading.network.names import NameService
 from lading.network.netlink import Netlink
 from lading.network.proxy import Proxy
 from lading.network.publisher import Publisher
@@ -58,6 +60,7 @@ class NetworkManager:
         suffix = self._options.bridge if self._has_default else seed[:8]
         self._publisher = Publisher(f"lading-{suffix}", self._options.publish_ip)
         self._attachments = Attachments()
+        self._names: NameService | None = None
         self._route: Netlink | None = None
 
     @property
@@ -76,7 +79,9 @@ class NetworkManager:
         with self._lock:
             self._route = Netlink()
             with suppress(RuntimeError):
-                self._publisher.ports.proxy = Proxy(asyncio.get_running_loop())
+                loop = asyncio.get_running_loop()
+                self._publisher.ports.proxy = Proxy(loop)
+                self._names = NameService(loop, Directory(self._known))
             self._take_over(running)
             self._make_predefined()
             warnings = []
@@ -87,6 +92,10 @@ class NetworkManager:
                     warnings.append(f"network {network.name} does not work: {error}")
             for endpoint in self._known.endpoints.values():
                 self._publisher.retake(endpoint)
+                try:
+                    self._serve_names(endpoint, running[endpoint.container_id])
+                except (OSError, LadingError) as error:
+                    warnings.append(f"{endpoint.container_name} has no name server: {error}")
             self._remove_strays()
             self._rebuild()
             return warnings + self._publisher.obstacles()
@@ -97,6 +106,8 @@ class NetworkManager:
             if self._route is None:
                 return
             self._publisher.release_all()
+            if self._names is not None:
+                self._names.stop_all()
             self._attachments.clean_up(self._route)
             empty = not any(e.interface for e in self._known.endpoints.values())
             if empty:
@@ -218,6 +229,7 @@ class NetworkManager:
                 self._known.save_endpoint(endpoint)
                 if request.pid:
                     self._attachments.make(self._netlink, network, endpoint, others, request)
+                    self._serve_names(endpoint, request.pid)
                 if not self._publisher.redirect(endpoint):
                     self._rebuild()
             except BaseException:
@@ -237,6 +249,7 @@ class NetworkManager:
             if endpoint is None:
                 return
             self._known.forget_endpoint(endpoint_id)
+            self._stop_names(endpoint)
             if not self._publisher.withdraw(endpoint):
                 self._rebuild()
             if endpoint.interface:
@@ -265,9 +278,24 @@ class NetworkManager:
             raise LadingError("the network manager has not been started")
         return self._route
 
+    def _serve_names(self, endpoint: Endpoint, pid: int) -> None:
+        """Give the container of an endpoint its name server, in a user's network."""
+        if self._names is not None and not self._known.networks[endpoint.network_id].predefined:
+            self._names.serve(endpoint.container_id, pid, endpoint.nameservers)
+
+    def _stop_names(self, endpoint: Endpoint) -> None:
+        """Take the name server away with the last of the container's networks of users."""
+        left = self._known.of_container(endpoint.container_id)
+        if self._names is None or any(
+            not self._known.networks[other.network_id].predefined for other in left
+        ):
+            return
+        self._names.stop(endpoint.container_id)
+
     def _undo(self, endpoint: Endpoint) -> None:
         """Take back a connection that failed half-way."""
         self._known.forget_endpoint(endpoint.id)
+        self._stop_names(endpoint)
         self._publisher.withdraw(endpoint)
         if endpoint.interface:
             with suppress(OSError):

@@ -101,7 +101,8 @@ class EndpointRequest(msgspec.Struct, kw_only=True):
     """A container that is to be connected; its network namespace is that of process `pid`.
 
     With `pid` 0 the endpoint only gets its addresses and no interface. `dns_names` are what other
-    containers of a user-defined network find it by: its name, aliases and short id. Its interface
+    containers of a user-defined network find it by: its name, aliases and short id. `nameservers`
+    are asked for other names than those; the container asks 127.0.0.11 for all. Its interface
     is called `interface_name`, or the first free of eth0, eth1 …; `sysctls` are for it, with
     IFNAME where its name stands ("net.ipv4.conf.IFNAME.log_martians").
     """
@@ -115,6 +116,7 @@ class EndpointRequest(msgspec.Struct, kw_only=True):
     gateway_priority: int = 0
     dns_names: tuple[str, ...] = ()
     ports: tuple[PortRequest, ...] = ()
+    nameservers: tuple[str, ...] = ()
     interface_name: str = ""
     sysctls: dict[str, str] = {}
 
@@ -142,6 +144,7 @@ class Endpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     interface: str = ""
     name: str = ""
     dns_names: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
 
 
