@@ -206,8 +206,6 @@ def create(
         pivot=pivot,
         preserve_fds=preserve_fds,
     )
-    if (state_dir / state.STATE_FILE).exists():
-        raise Conflict(f"container with given ID already exists: {container_id}")
     rootfs = _rootfs(root, spec)
     path = cgroup_path(spec, container_id) if hierarchy is not None else ""
     made = _make_directory(state_dir)
@@ -215,7 +213,7 @@ def create(
         state_dir,
         Record(
             id=container_id,
-            status=CREATED,
+            status=CREATING,
             pid=0,
             bundle=root,
             annotations=spec.annotations,
@@ -230,6 +228,7 @@ def create(
         ),
         spec,
     )
+    _claim(container)
     try:
         if keep_config:
             (state_dir / CONFIG_COPY).write_bytes(encode(spec))
@@ -241,10 +240,22 @@ def create(
     return _take_note(launch, container)
 
 
+def _claim(container: Container) -> None:
+    """Put the container on record before there is anything of it: then a crash can be mended."""
+    try:
+        state.claim(container.directory, container.record)
+    except FileExistsError:
+        message = f"container with given ID already exists: {container.id}"
+        raise Conflict(message) from None
+    except OSError as error:
+        raise LadingError(f"cannot write {container.directory}: {error.strerror}") from error
+
+
 def _take_note(launch: Launch, container: Container) -> Created:
     """Put the new process on record; without a record it must not live."""
     record = container.record
     record.pid = launch.ctx.pid
+    record.status = CREATED
     try:
         record.start_time = process.start_time(record.pid)
         state.write(container.directory, record)

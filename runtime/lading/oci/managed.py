@@ -18,7 +18,7 @@ from lading.kernel import cgroups
 from lading.kernel.errors import KernelError
 from lading.kernel.process import pidfd_open, pidfd_send_signal
 from lading.oci import channel, spec, state
-from lading.oci.state import CREATED, PAUSED, RUNNING, STOPPED, Record, State
+from lading.oci.state import CREATED, CREATING, PAUSED, RUNNING, STOPPED, Record, State
 from lading.oci.steps.base import StepFailed
 from lading.oci.steps.sync import START_FIFO
 
@@ -74,7 +74,9 @@ class Container:
         return cgroups.at(self.record.cgroup) if self.record.cgroup else None
 
     def status(self) -> str:
-        """Tell "created", "running", "paused" or "stopped", as it is now."""
+        """Tell "creating", "created", "running", "paused" or "stopped", as it is now."""
+        if self.record.status == CREATING:
+            return CREATING
         if not state.is_alive(self.record):
             return STOPPED
         if self.record.status == CREATED:
@@ -189,9 +191,9 @@ class Container:
         reaps the process if it is its child. Raises Conflict while it runs.
         """
         status = self.status()
-        if status not in (STOPPED, CREATED) and not force:
+        if status not in (STOPPED, CREATING, CREATED) and not force:
             raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
-        if status != STOPPED:
+        if status not in (STOPPED, CREATING):
             self._end()
         if self.cgroup is not None:
             self.cgroup.kill()
@@ -237,7 +239,9 @@ class Container:
             return []
         from lading.oci.steps.hooks import run
 
-        document = self.state().document()
+        state_then = self.state()
+        state_then.status = RUNNING if point == "poststart" else STOPPED
+        document = state_then.document()
         warnings = []
         for hook in hooks:
             try:

@@ -69,13 +69,25 @@ class Record(msgspec.Struct, kw_only=True, rename="camel"):
 _decoder = msgspec.json.Decoder(Record)
 
 
+def claim(directory: Path, record: Record) -> None:
+    """Write the first state.json of a container. Raises FileExistsError when there is one."""
+    temporary = _write_beside(directory, record)
+    try:
+        os.link(temporary, directory / STATE_FILE)
+    finally:
+        os.unlink(temporary)
+
+
 def write(directory: Path, record: Record) -> None:
     """Write state.json: a reader sees the old one or the new one."""
-    path = directory / STATE_FILE
+    os.rename(_write_beside(directory, record), directory / STATE_FILE)
+
+
+def _write_beside(directory: Path, record: Record) -> Path:
     temporary = directory / f".{STATE_FILE}.{os.getpid()}"
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(msgspec.json.encode(record))
-    os.rename(temporary, path)
+    return temporary
 
 
 def read(directory: Path) -> Record:

@@ -10,6 +10,7 @@ import pytest
 from lading.errors import Conflict, NotFound
 from lading.kernel import capabilities
 from lading.kernel.process import wait_pidfd
+from lading.oci import state
 from lading.oci.container import Container, StepFailed
 from lading.oci.spec import (
     LinuxIDMapping,
@@ -393,6 +394,26 @@ def test_an_id_is_used_once(bench: Bench) -> None:
     created.ready()
     with pytest.raises(Conflict, match="already exists"):
         bench.create(bench.spec("/bin/true"))
+
+
+def test_a_creation_cut_off_can_be_deleted(bench: Bench) -> None:
+    receive, send = os.pipe()
+    creator = os.fork()
+    if creator == 0:
+        bench.create(bench.spec("/bin/sleep", "600")).ready()
+        record = state.read(bench.state_dir)
+        record.status, record.pid = state.CREATING, 0  # as if it had died some moments earlier
+        state.write(bench.state_dir, record)
+        os.write(send, b"x")
+        os.kill(os.getpid(), 9)
+    os.read(receive, 1)
+    os.waitpid(creator, 0)
+    container = Container.load(bench.state_dir)
+    assert container.status() == state.CREATING
+    container.delete()
+    bench.assert_nothing_left()
+    os.close(receive)
+    os.close(send)
 
 
 def test_another_process_may_start_it(bench: Bench) -> None:

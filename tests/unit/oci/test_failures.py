@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -244,7 +245,6 @@ def test_hooks_get_the_state_at_their_points(bench: Bench) -> None:
     pid = created.pid
     created.start()
     outcome = bench.finish(created)
-    import json
 
     found = {
         point: json.loads((bench.base / point).read_text())
