@@ -43,7 +43,9 @@ def settle(
         return {}
     wished = (networking.endpoints_config if networking else None) or {}
     settled: dict[str, EndpointSettings] = {}
-    for name, settings in wished.items():
+    for asked, settings in wished.items():
+        # The docker command names the network of the mode it was given, `default` included.
+        name = modes.BRIDGE if asked == "default" else asked
         if settings is None:
             raise InvalidParameter(f"invalid config for network {name}: EndpointsConfig is nil")
         check_endpoint(name, settings, networks)
