@@ -47,6 +47,17 @@ def hosts(
     return text + _lines(extra) + _lines(entries)
 
 
+def with_entries(text: str, entries: Iterable[tuple[str, str]]) -> str:
+    """Add lines to a hosts file, as when a running container enters a network."""
+    return _ended(text) + _lines(entries)
+
+
+def without_entries(text: str, entries: Iterable[tuple[str, str]]) -> str:
+    """Remove lines from a hosts file; what else a container wrote there stays."""
+    gone = set(_lines(entries).splitlines())
+    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip() not in gone)
+
+
 def hostname(name: str) -> str:
     """Build /etc/hostname."""
     return f"{name}\n"

@@ -249,7 +249,8 @@ class NetworkManager:
             if endpoint is None:
                 return
             self._known.forget_endpoint(endpoint_id)
-            self._stop_names(endpoint)
+            if self._names is not None and not pid:
+                self._names.stop(endpoint.container_id)
             if not self._publisher.withdraw(endpoint):
                 self._rebuild()
             if endpoint.interface:
@@ -279,23 +280,20 @@ class NetworkManager:
         return self._route
 
     def _serve_names(self, endpoint: Endpoint, pid: int) -> None:
-        """Give the container of an endpoint its name server, in a user's network."""
-        if self._names is not None and not self._known.networks[endpoint.network_id].predefined:
-            self._names.serve(endpoint.container_id, pid, endpoint.nameservers)
+        """Give the container of an endpoint its name server, until it ends.
 
-    def _stop_names(self, endpoint: Endpoint) -> None:
-        """Take the name server away with the last of the container's networks of users."""
-        left = self._known.of_container(endpoint.container_id)
-        if self._names is None or any(
-            not self._known.networks[other.network_id].predefined for other in left
-        ):
-            return
-        self._names.stop(endpoint.container_id)
+        It has one from the first of users' networks on, and keeps it when it leaves them: its
+        resolv.conf names it.
+        """
+        users = not self._known.networks[endpoint.network_id].predefined
+        if self._names is not None and (users or endpoint.nameservers):
+            self._names.serve(endpoint.container_id, pid, endpoint.nameservers)
 
     def _undo(self, endpoint: Endpoint) -> None:
         """Take back a connection that failed half-way."""
         self._known.forget_endpoint(endpoint.id)
-        self._stop_names(endpoint)
+        if self._names is not None and not self._known.of_container(endpoint.container_id):
+            self._names.stop(endpoint.container_id)
         self._publisher.withdraw(endpoint)
         if endpoint.interface:
             with suppress(OSError):

@@ -28,6 +28,15 @@ def test_hosts_on_the_hosts_network_start_from_its_own() -> None:
     )
 
 
+def test_lines_come_and_go_with_networks() -> None:
+    text = hostsfile.with_entries("127.0.0.1\tlocalhost", [("172.18.0.2", "web")])
+    assert text == "127.0.0.1\tlocalhost\n172.18.0.2\tweb\n"
+    edited = text + "1.2.3.4 mine\n"
+    assert hostsfile.without_entries(edited, [("172.18.0.2", "web")]) == (
+        "127.0.0.1\tlocalhost\n1.2.3.4 mine\n"
+    )
+
+
 def test_hostname() -> None:
     assert hostsfile.hostname("web") == "web\n"
 

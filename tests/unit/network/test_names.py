@@ -37,7 +37,7 @@ def named(
     container = Container(name, *sleeping_process())
     lab.containers.append(container)
     request = EndpointRequest(
-        container_id=f"id-{name}",
+        container_id=name,
         container_name=name,
         pid=container.pid,
         dns_names=(name, *aliases),
@@ -86,9 +86,13 @@ def test_containers_find_each_other(lab: RunLab) -> None:
             assert data(await ask(other, "other")) == [other.ip]
             assert (await ask(other, "other", "AAAA")).header.rcode == RCODE.NOERROR
             assert (await ask(other, "db")).header.rcode == RCODE.SERVFAIL
-            lab.manager.disconnect(db.endpoints[0].id, pid=db.pid)
+            lab.manager.disconnect(db.endpoints[0].id)
             assert (await ask(web, "db")).header.rcode == RCODE.SERVFAIL
             assert data(await ask(web, "www")) == [web.ip]
+            lab.connect(web, "inner")
+            assert data(await ask(web, "web")) == [web.ip]
+            lab.manager.disconnect(web.endpoints[0].id, pid=web.pid)
+            assert (await ask(web, "web")).header.rcode == RCODE.SERVFAIL
 
         in_loop(lab, work)
 
@@ -159,7 +163,7 @@ def test_after_a_restart_names_are_served_again(lab: RunLab) -> None:
             web = named(lab, "web")
             assert lab.manager._names is not None
             lab.manager._names.stop_all()
-            lab.manager.start({"id-web": web.pid})
+            lab.manager.start({"web": web.pid})
             assert data(await ask(web, "web")) == [web.ip]
 
         in_loop(lab, work)
@@ -191,7 +195,7 @@ def test_what_is_no_question_gets_no_answer(lab: RunLab) -> None:
             web = named(lab, "web")
             service = lab.manager._names
             assert service is not None
-            listener = service._listeners["id-web"]
+            listener = service._listeners["web"]
             reply = DNSRecord.question("web").reply().pack()
             for datagram in (b"", b"\xff" * 20, reply):
                 assert await service._answer(listener, datagram, tcp=False) == b""
