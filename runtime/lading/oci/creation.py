@@ -17,7 +17,7 @@ from lading.oci.channel import AwaitHooks, Failed, Ready, Start, Starting, Termi
 from lading.oci.launch import Launch
 from lading.oci.managed import CONFIG_COPY, Container
 from lading.oci.plan import Plan, cgroup_path, plan
-from lading.oci.spec import OCI_VERSION, Hooks, encode
+from lading.oci.spec import OCI_VERSION, encode
 from lading.oci.state import CREATED, CREATING, Record, State
 from lading.oci.steps.base import Context, StepFailed, Timing
 
@@ -207,27 +207,20 @@ def create(
         preserve_fds=preserve_fds,
     )
     rootfs = _rootfs(root, spec)
-    path = cgroup_path(spec, container_id) if hierarchy is not None else ""
-    made = _make_directory(state_dir)
-    container = Container(
-        state_dir,
-        Record(
-            id=container_id,
-            status=CREATING,
-            pid=0,
-            bundle=root,
-            annotations=spec.annotations,
-            start_time=0,
-            created=_now(),
-            cgroup=path,
-            exec_fifo=exec_fifo,
-            made_directory=made,
-            own_config=keep_config,
-            poststart=(spec.hooks or Hooks()).poststart,
-            poststop=(spec.hooks or Hooks()).poststop,
-        ),
-        spec,
+    record = Record(
+        id=container_id,
+        status=CREATING,
+        bundle=root,
+        annotations=spec.annotations,
+        created=_now(),
+        cgroup=cgroup_path(spec, container_id) if hierarchy is not None else "",
+        exec_fifo=exec_fifo,
+        own_config=keep_config,
     )
+    if spec.hooks is not None:
+        record.poststart, record.poststop = spec.hooks.poststart, spec.hooks.poststop
+    record.made_directory = _make_directory(state_dir)
+    container = Container(state_dir, record, spec)
     _claim(container)
     try:
         if keep_config:

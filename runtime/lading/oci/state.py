@@ -53,10 +53,10 @@ class Record(msgspec.Struct, kw_only=True, rename="camel"):
     oci_version: str = OCI_VERSION
     id: str
     status: str
-    pid: int
+    pid: int = 0
     bundle: str
     annotations: dict[str, str] = {}
-    start_time: int
+    start_time: int = 0
     created: str
     cgroup: str = ""
     exec_fifo: bool = False
