@@ -17,7 +17,7 @@ from lading.engine.registry import Entry, not_running
 from lading.engine.signals import parse_signal
 from lading.engine.store import ContainerStore
 from lading.engine.waits import Condition
-from lading.errors import Conflict, LadingError, NotFound, NotModified
+from lading.errors import Conflict, LadingError, NotModified
 from lading.shim.client import ShimError
 
 KILL_PATIENCE = 10.0
@@ -66,7 +66,8 @@ class Control:
             shim = entry.running_shim()
             try:
                 await shim.signal(number)
-            except NotFound:
+            except Conflict:
+                # It has ended, and the news of it is on the way.
                 raise not_running(entry) from None
             announce(self.events, entry.record, "kill", signal=str(number))
             if paused and ends:
@@ -183,8 +184,10 @@ class Control:
         announce(self.events, entry.record, "unpause")
 
     async def resize(self, entry: Entry, height: int, width: int) -> None:
-        """Set the size of a container's terminal; raises Conflict if it does not run."""
-        await entry.running_shim().resize(height, width)
+        """Set the size of a container's terminal, if it has one; raises Conflict if it is down."""
+        shim = entry.running_shim()
+        if entry.record.config.tty:
+            await shim.resize(height, width)
 
 
 def _ended(entry: Entry) -> Awaitable[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class Execs:
             ours.close()
             theirs.close()
             raise
+        self.background.start(self._note_detach(entry, found))
         return StreamSession(ours, multiplexed=not config.tty)
 
     async def _run(
@@ -139,6 +141,13 @@ class Execs:
         if found.id in entry.record.exec_ids:
             entry.record.exec_ids.remove(found.id)
         self._announce(entry, "exec_die", found, exitCode=str(found.exit_code))
+
+    async def _note_detach(self, entry: Entry, found: Exec) -> None:
+        """Publish `exec_detach` if the client leaves by its detach keys."""
+        attachment = entry.shim.exec_attachment(found.id) if entry.shim is not None else None
+        with contextlib.suppress(ShimError):
+            if attachment is not None and await attachment.wait():
+                announce(self.events, entry.record, "exec_detach", execID=found.id)
 
     async def probe(self, entry: Entry, config: ExecConfig) -> ProbeRun:
         """Run a health check's command; see `lading.engine.health.Probe`."""

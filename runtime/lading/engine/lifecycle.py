@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from dataclasses import dataclass
@@ -122,8 +123,14 @@ class Lifecycle:
     def watch(self, entry: Entry, shim: Shim) -> None:
         """Take a running container's shim: wait for its end, and check its health meanwhile."""
         entry.shim = shim
+        shim.on_oom = functools.partial(self._note_oom, entry)
         self.background.start(self._watch(entry, shim))
         self.health.begin(entry)
+
+    def _note_oom(self, entry: Entry) -> None:
+        """The kernel killed a process of a container, which may go on, for lack of memory."""
+        entry.state.oom_killed = True
+        announce(self.events, entry.record, "oom")
 
     async def _watch(self, entry: Entry, shim: Shim) -> None:
         try:
@@ -140,7 +147,9 @@ class Lifecycle:
         entry.shim = None
         self.health.end(entry)
         ran_for = _seconds_between(state.started_at, status.finished_at)
-        state.exit_code, state.oom_killed, state.pid = status.exit_code, status.oom_killed, 0
+        if status.oom_killed and not state.oom_killed:
+            self._note_oom(entry)
+        state.exit_code, state.pid = status.exit_code, 0
         state.error = status.error
         state.finished_at = status.finished_at or times.now()
         delay = entry.restarts.next_delay(
@@ -151,8 +160,6 @@ class Lifecycle:
         state.status = Status.EXITED if delay is None else Status.RESTARTING
         record.restart_count += delay is not None
         record.exec_ids.clear()
-        if state.oom_killed:
-            announce(self.events, record, "oom")
         self.networking.disconnect(record)
         self.mounting.release(record)
         self.store.save(record)

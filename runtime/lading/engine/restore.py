@@ -74,7 +74,7 @@ class Restore:
         directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         known = {entry.id for entry in self.registry if entry.found is not None}
         for bundle in directory.iterdir():
-            if bundle.name not in known:
+            if bundle.name not in known and not bundle.name.startswith("."):
                 shutil.rmtree(bundle, ignore_errors=True)
 
     async def _find(self, entry: Entry) -> Shim | ExitStatus | None:

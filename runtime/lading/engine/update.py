@@ -14,6 +14,7 @@ from lading.engine.specs.resources import limit_settings
 from lading.engine.store import ContainerStore
 from lading.engine.sysinfo import sysinfo
 from lading.errors import Conflict, LadingError
+from lading.shim.client import Shim
 
 _CHANGEABLE = (
     "blkio_weight",
@@ -55,7 +56,7 @@ class Updates:
             except Conflict as error:
                 raise _refused(entry, error.message) from None
             if entry.shim is not None:
-                await self._apply(entry, update)
+                warnings += await self._apply(entry.shim, entry, update)
             _change(record.host_config, update)
             if update.restart_policy.name:
                 record.host_config.restart_policy = update.restart_policy
@@ -64,10 +65,9 @@ class Updates:
         announce(self.events, record, "update")
         return warnings
 
-    async def _apply(self, entry: Entry, update: UpdateConfig) -> None:
-        assert entry.shim is not None
+    async def _apply(self, shim: Shim, entry: Entry, update: UpdateConfig) -> list[str]:
         try:
-            await entry.shim.update(limit_settings(update))
+            return await shim.update(limit_settings(update))
         except LadingError as error:
             raise LadingError(f"Cannot update container {entry.id}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from lading.engine.registry import Entry, Registry
 from lading.engine.removal import Removal
 from lading.engine.store import ContainerStore
 from lading.engine.users import Accounts
-from lading.errors import LadingError, NotFound
+from lading.errors import Conflict, LadingError
 from lading.shim.protocol import ExitStatus, SpawnRequest, Streams
 
 
@@ -72,6 +73,7 @@ class FakeShim:
         self.calls: list[str] = []
         self.attached: list[tuple[socket.socket, Streams]] = []
         self.attachment: FakeAttachment | None = None
+        self.on_oom: Callable[[], None] | None = None
         self.exec_codes: dict[str, asyncio.Future[int]] = {}
         self.exec_error: LadingError | None = None
         self.resources: Any = None
@@ -90,7 +92,7 @@ class FakeShim:
 
     async def signal(self, signo: int, *, everyone: bool = False) -> None:
         if self._ended.done():
-            raise NotFound("the process has ended")
+            raise Conflict("the process has ended")
         self.signals.append(signo)
         if signo in self.deadly and not (self.paused and signo != 9):
             self.end(128 + signo)
@@ -124,6 +126,9 @@ class FakeShim:
             self.attached.append((sock, streams or Streams()))
         return 4300 + len(self.exec_codes)
 
+    def exec_attachment(self, exec_id: str) -> None:
+        return None
+
     async def exec_wait(self, exec_id: str) -> int:
         return await asyncio.shield(self.exec_codes[exec_id])
 
@@ -138,9 +143,10 @@ class FakeShim:
         self.calls.append("resume")
         self.paused = False
 
-    async def update(self, resources: Any) -> None:
+    async def update(self, resources: Any) -> list[str]:
         self.calls.append("update")
         self.resources = resources
+        return []
 
     async def quit(self) -> None:
         self.calls.append("quit")

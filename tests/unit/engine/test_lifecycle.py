@@ -56,6 +56,21 @@ async def test_oom_is_told_before_the_end(rig: Rig) -> None:
     assert entry.state.oom_killed
 
 
+async def test_a_container_may_go_on_after_an_oom_kill(rig: Rig) -> None:
+    entry = rig.add(record())
+    await rig.lifecycle.start(entry)
+    rig.happened()
+    assert rig.shim.on_oom is not None
+    rig.shim.on_oom()
+    assert rig.happened() == ["oom"]
+    assert entry.state.oom_killed
+    waiting = entry.waits.add(Condition.NEXT_EXIT, entry.state)
+    rig.shim.end(0)
+    await waiting
+    assert rig.happened() == ["disconnect", "die"]
+    assert entry.state.oom_killed
+
+
 async def test_start_of_a_running_container_changes_nothing(rig: Rig) -> None:
     entry = rig.add(record())
     await rig.lifecycle.start(entry)
