@@ -57,7 +57,7 @@ class Networking:
         record.resolv_conf_path = str(home / "resolv.conf")
         hostsfile.write(Path(record.hostname_path), hostsfile.hostname(record.config.hostname))
         hostsfile.write(Path(record.hosts_path), self._hosts_text(record, []))
-        hostsfile.write(Path(record.resolv_conf_path), self._resolv_text(record))
+        hostsfile.write(Path(record.resolv_conf_path), self._resolver(record)[0])
 
     def _share_files(self, record: Container, donor: str) -> None:
         try:
@@ -120,6 +120,7 @@ class Networking:
                 ipv6_address=wanted.ipv6_address,
                 gateway_priority=settings.gw_priority,
                 dns_names=tuple(settings.dns_names or ()),
+                nameservers=self._resolver(record)[1],
                 ports=tuple(port_requests(record)) if first else (),
             ),
         )
@@ -158,11 +159,30 @@ class Networking:
         check_endpoint(found.name, settings, self.manager)
         if settings.mac_address:
             record.wished_macs[found.name] = settings.mac_address
-        if record.state.pid:
-            self._connect_one(record, found.name, settings, record.state.pid)
+        earlier = self._resolver(record)[0]
         networks[found.name] = settings
+        if record.state.pid:
+            self._connect_running(record, found.name, settings, earlier)
         networks.pop(modes.NONE, None)
         self.store.save(record)
+
+    def _connect_running(
+        self, record: Container, name: str, settings: EndpointSettings, resolver: str
+    ) -> None:
+        """Connect a running container, and tell it of its address and its name server.
+
+        *resolver* is what its resolv.conf was written as; one that it changed itself stays.
+        """
+        try:
+            endpoint = self._connect_one(record, name, settings, record.state.pid)
+        except BaseException:
+            record.network_settings.networks.pop(name, None)
+            raise
+        hosts, resolv_conf = Path(record.hosts_path), Path(record.resolv_conf_path)
+        entries = _own_entries(record, [endpoint])
+        hostsfile.write(hosts, hostsfile.with_entries(hosts.read_text(), entries))
+        if resolv_conf.read_text() == resolver:
+            hostsfile.write(resolv_conf, self._resolver(record)[0])
 
     def leave(self, record: Container, network: str, *, force: bool) -> None:
         """Take a container out of a network; raises Forbidden if it is not in it."""
@@ -178,6 +198,9 @@ class Networking:
         for endpoint in self.manager.endpoints_of(record.id):
             if endpoint.network_id == found.id:
                 self.manager.disconnect(endpoint.id, pid=record.state.pid)
+                hosts = Path(record.hosts_path)
+                entries = _own_entries(record, [endpoint])
+                hostsfile.write(hosts, hostsfile.without_entries(hosts.read_text(), entries))
                 self._announce("disconnect", record, endpoint)
         self.store.save(record)
 
@@ -207,18 +230,9 @@ class Networking:
         base = None
         if record.host_config.network_mode == modes.HOST:
             base = HOSTS.read_text() if HOSTS.exists() else ""
-        name = record.config.hostname
-        if record.config.domainname:
-            name = f"{name}.{record.config.domainname} {name}"
-        entries = [
-            (address, name)
-            for endpoint in endpoints
-            for address in (endpoint.ipv4_address, endpoint.ipv6_address)
-            if address
-        ]
         extra = [self._extra_host(entry) for entry in record.host_config.extra_hosts or ()]
         extra += [link.hosts_entry for link in active_links(record, self.find)]
-        return hostsfile.hosts(entries, extra, base)
+        return hostsfile.hosts(_own_entries(record, endpoints), extra, base)
 
     def _extra_host(self, entry: str) -> tuple[str, str]:
         name, address = split_extra_host(entry)
@@ -226,17 +240,38 @@ class Networking:
             address = self.manager.host_gateway()
         return address.strip("[]"), name
 
-    def _resolv_text(self, record: Container) -> str:
+    def _resolver(self, record: Container) -> tuple[str, tuple[str, ...]]:
+        """Give the text of resolv.conf, and the servers that the internal name server asks.
+
+        In a user's network the name server is the internal one, which knows the containers there.
+        """
         host, daemon = record.host_config, self.settings
+        servers = host.dns or daemon.dns
+        search = host.dns_search or daemon.dns_search
+        options = host.dns_options or daemon.dns_options
         text, path = hostsfile.host_resolv_conf()
-        return hostsfile.resolv_conf(
-            text,
-            path,
-            servers=host.dns or daemon.dns,
-            search=host.dns_search or daemon.dns_search,
-            options=host.dns_options or daemon.dns_options,
-            keep_loopback=host.network_mode == modes.HOST,
+        if any(modes.is_user_defined(name) for name in record.network_settings.networks):
+            return hostsfile.internal_resolv_conf(
+                text, path, servers=servers, search=search, options=options
+            )
+        keep = host.network_mode == modes.HOST
+        written = hostsfile.resolv_conf(
+            text, path, servers=servers, search=search, options=options, keep_loopback=keep
         )
+        return written, ()
+
+
+def _own_entries(record: Container, endpoints: list[Endpoint]) -> list[tuple[str, str]]:
+    """Give the lines of /etc/hosts for a container's addresses."""
+    name = record.config.hostname
+    if record.config.domainname:
+        name = f"{name}.{record.config.domainname} {name}"
+    return [
+        (address, name)
+        for endpoint in endpoints
+        for address in (endpoint.ipv4_address, endpoint.ipv6_address)
+        if address
+    ]
 
 
 def dns_names(record: Container, network: str, settings: EndpointSettings) -> list[str] | None:

@@ -232,13 +232,20 @@ def test_the_hosts_network_keeps_the_hosts_names(world: World) -> None:
 
 def test_connecting_a_running_container_to_one_more_network(world: World) -> None:
     made = world.add("box", "bridge", network_mode="bridge")
+    world.networking.prepare(made)
     made.state.pid = PID
+    resolv_conf, hosts = Path(made.resolv_conf_path), Path(made.hosts_path)
+    assert "127.0.0.11" not in resolv_conf.read_text()
     world.networking.connect_later(made, "web", EndpointSettings(aliases=["db"]))
     assert made.network_settings.networks["web"].ip_address == "172.17.0.2"
+    assert f"172.17.0.2\t{made.config.hostname}\n" in hosts.read_text()
+    assert "nameserver 127.0.0.11\n" in resolv_conf.read_text()
+    assert world.manager.requests[-1].nameservers
     with pytest.raises(Forbidden, match="endpoint with name box already exists in network web"):
         world.networking.connect_later(made, "web", EndpointSettings())
     world.networking.leave(made, "web", force=False)
     assert set(made.network_settings.networks) == {"bridge"}
+    assert "172.17.0.2" not in hosts.read_text()
     with pytest.raises(Forbidden, match="is not connected to network web"):
         world.networking.leave(made, "web", force=False)
     with pytest.raises(Forbidden, match="connected to host network"):
