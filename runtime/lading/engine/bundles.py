@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from lading.engine.settings import Settings
 from lading.engine.specs import SpecInputs, build
 from lading.engine.specs.mounts import MountPlan
 from lading.engine.specs.security import apparmor_profile, parse_security_options
-from lading.engine.store import ContainerStore
+from lading.engine.store import ContainerStore, remove_directory
 from lading.engine.users import Identity
 from lading.errors import InvalidParameter, LadingError
 from lading.kernel.errors import KernelError
@@ -100,7 +99,7 @@ class Bundles:
         if record.host_config.ipc_mode == modes.SHAREABLE:
             with contextlib.suppress(KernelError):
                 umount(bundle / "shm", UmountFlag.DETACH)
-        shutil.rmtree(bundle, ignore_errors=True)
+        remove_directory(bundle)
 
     def _init_path(self, record: Container) -> str:
         """Find the init to bind in; empty if the container is to have none."""
