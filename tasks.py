@@ -1,132 +1,167 @@
-"""What can be done with this checkout; `invoke -l` lists it, `invoke --help TASK` explains one."""
+"""What is done with this project, as tasks: `invoke --list`, and `invoke --help TASK`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any, TypeVar
 
 from invoke import Collection, Context, Exit, task
 
-PROJECT = Path(__file__).resolve().parent
-BIN = Path(sys.executable).parent
-sys.path.insert(0, str(PROJECT))
+from lab import gate
+from lab.shell import LabError
 
-Body = TypeVar("Body", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def one_sentence(body: Body) -> Body:
-    """Turn the lab's errors into one sentence and exit status 1."""
-    from lab.shell import LabError
+def _clear(function: Function) -> Function:
+    """End with one sentence, not a traceback, when the lab can not do what was asked."""
 
-    @wraps(body)
-    def guarded(*args: Any, **options: Any) -> Any:
+    @wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
         try:
-            return body(*args, **options)
+            return function(*arguments, **options)
         except LabError as error:
-            raise Exit(f"invoke: {error}", code=1) from None
+            raise Exit(f"lading: {error}", 1) from None
         except KeyboardInterrupt:
-            raise Exit("invoke: interrupted", code=130) from None
+            raise Exit("lading: interrupted", 130) from None
 
-    return guarded  # type: ignore[return-value]
+    return wrapped  # type: ignore[return-value]
 
 
-def _run(context: Context, command: str) -> None:
-    with context.cd(str(PROJECT)):
-        done = context.run(f"{BIN}/{command}", warn=True, pty=sys.stdout.isatty())
-    if done.exited:
-        raise Exit(f"invoke: {command.split(maxsplit=1)[0]} failed", code=1)
+def _run(steps: list[gate.Step]) -> None:
+    if not gate.run(steps):
+        raise Exit(code=1)
 
 
 @task
-@one_sentence
+@_clear
 def demo(_context: Context) -> None:
-    """Run a container's whole life and show what happened at each layer."""
+    """Run the main job on this machine, with `docker` and with `lading`, and show each layer."""
     from lab.demo import run
 
     run()
 
 
 @task
-@one_sentence
-def lint(context: Context) -> None:
-    """Check style, formatting and which way imports run."""
-    _run(context, "ruff check .")
-    _run(context, "ruff format --check .")
-    _run(context, "lint-imports")
-
-
-@task
-@one_sentence
-def types(context: Context) -> None:
-    """Check the types of everything (mypy, strict)."""
-    _run(context, "mypy")
-
-
-@task
-@one_sentence
-def unit(context: Context) -> None:
-    """Test the parts on their own."""
-    _run(context, "python -m pytest tests")
-
-
-@task(help={"against": "the reference: docker (its newest release here)"})
-@one_sentence
-def parity(context: Context, against: str = "docker") -> None:
-    """Run every scenario on Lading and on the reference, and compare what they observe."""
-    if against != "docker":
-        raise Exit(f"invoke: --against={against}: the reference here is docker", code=1)
-    _run(context, "python -m pytest scenarios --engine both")
-
-
-@task(help={"engine": "lading (default), docker, or both", "only": "a file or folder of scenarios"})
-@one_sentence
-def scenarios(context: Context, engine: str = "lading", only: str = "scenarios") -> None:
-    """Run scenarios on one engine."""
-    _run(context, f"python -m pytest {only} --engine {engine}")
-
-
-@task(lint, types, unit, parity)
+@_clear
 def test(_context: Context) -> None:
-    """Check everything: lint, types, unit tests, and scenarios beside real Docker."""
+    """Lint, types, unit tests, and the scenarios on Lading side by side with Docker."""
+    _run(gate.everything())
 
 
-@task(help={"release": "20.10, 26.1 or 28.5 (the default)"})
-@one_sentence
+@task
+@_clear
+def lint(_context: Context) -> None:
+    """Check style, formatting and which way imports run."""
+    _run(gate.lint())
+
+
+@task
+@_clear
+def types(_context: Context) -> None:
+    """Check the types of everything (mypy, strict)."""
+    _run(gate.types())
+
+
+@task(help={"every_python": "in a tox environment for each installed Python from 3.11 on"})
+@_clear
+def unit(_context: Context, every_python: bool = False) -> None:
+    """Run the unit tests."""
+    if every_python:
+        from lab.pythons import tox_steps
+
+        _run(tox_steps())
+    else:
+        _run(gate.unit())
+
+
+@task(help={"engine": "lading (default), docker, or both", "only": "a file or folder of them"})
+@_clear
+def scenarios(_context: Context, engine: str = "lading", only: str = "scenarios") -> None:
+    """Run scenarios on one engine, without comparing."""
+    _run(gate.scenarios(f"--engine={engine}", where=only))
+
+
+@task(
+    default=True,
+    help={
+        "against": "docker: live, side by side; recorded: what `parity.record` kept; nothing",
+        "engine_socket": "test the engine that answers on this unix socket instead of Lading",
+        "only": "run the scenarios whose names match this expression (pytest -k)",
+        "release": "the reference's release (default: 28.5)",
+    },
+)
+@_clear
+def compare(
+    _context: Context,
+    against: str = "docker",
+    engine_socket: str = "",
+    only: str = "",
+    release: str = "28.5",
+) -> None:
+    """Run the scenarios on Lading and compare what they observe with the reference."""
+    options = [f"--docker-release={release}", *([f"-k={only}"] if only else [])]
+    if against == "docker" and engine_socket:
+        raise LabError("another engine is compared with --against recorded, or with nothing")
+    if against == "docker":
+        options.append("--engine=both")
+    elif against in ("recorded", "nothing"):
+        options.append(f"--against={against}")
+    else:
+        raise LabError(f"--against {against}: it takes docker, recorded or nothing")
+    if engine_socket:
+        options.append(f"--engine-socket={engine_socket}")
+    _run(gate.scenarios(*options))
+
+
+@task(help={"release": "the reference's release (default: 28.5)"})
+@_clear
+def record(_context: Context, release: str = "28.5") -> None:
+    """Run the scenarios on Docker alone and keep what they observe in scenarios/reference/."""
+    _run(gate.scenarios("--engine=docker", "--record", f"--docker-release={release}"))
+
+
+_RELEASE = {"release": "20.10, 26.1 or 28.5 (default)"}
+
+
+@task(help=_RELEASE)
+@_clear
 def up(_context: Context, release: str = "28.5") -> None:
-    """Bring up real Docker in namespaces of its own, and print where it listens."""
+    """Bring real Docker up beside what this machine has, and print its socket."""
     from lab.reference import Reference
 
-    engine = Reference(release)
-    engine.up()
-    print(f"export DOCKER_HOST={engine.host}")
+    reference = Reference(release)
+    reference.up()
+    print(f"DOCKER_HOST={reference.host}")
 
 
-@task(help={"release": "20.10, 26.1 or 28.5 (the default)"})
-@one_sentence
+@task(help=_RELEASE)
+@_clear
 def down(_context: Context, release: str = "28.5") -> None:
-    """End the reference engine and remove what it left on the host."""
+    """End it and everything it runs, and leave the machine as it was; its images stay."""
     from lab.reference import Reference
 
     Reference(release).down()
 
 
 @task
-@one_sentence
+@_clear
 def status(_context: Context) -> None:
-    """Show each reference engine, one JSON line a release."""
+    """Say for each release whether it is up, and where: one line of JSON each."""
     from lab.reference import RELEASES, Reference
 
     for release in RELEASES:
         print(Reference(release).describe())
 
 
-@task(help={"rounds": "how often each engine has its turn (default 20)"})
-@one_sentence
-def start(_context: Context, rounds: int = 20) -> None:
-    """Measure container starts, the command line and memory beside Docker, as ratios."""
+@task(help={"what": "start", "rounds": "how often each engine has its turn (default: 20)"})
+@_clear
+def bench(_context: Context, what: str, rounds: int = 20) -> None:
+    """Measure (`bench start`) starts, the command line and memory beside Docker, as ratios."""
+    if what != "start":
+        raise LabError(f"bench {what}: there is `invoke bench start`")
     from lab.bench.start import run
 
     run(rounds)
@@ -134,32 +169,32 @@ def start(_context: Context, rounds: int = 20) -> None:
 
 @task(
     help={
-        "config": "a kernel configuration file",
-        "running": "the kernel that runs here (the default)",
-        "json": "print JSON instead of a table",
+        "config": "a kernel's configuration file, packed or not",
+        "running": "the running kernel's (default)",
+        "json": "for programs",
     }
 )
-@one_sentence
+@_clear
 def check(_context: Context, config: str = "", running: bool = False, json: bool = False) -> None:
-    """Show what a kernel offers a container engine, and what each missing option costs."""
-    from lab.kernels.check import as_json, as_table, usable
-    from lab.kernels.check import check as findings_of
-    from lab.kernels.config import NoConfig, read
-    from lab.kernels.config import running as running_config
+    """Say what a kernel offers a container engine, and what each missing option costs."""
+    from pathlib import Path
+
+    from lab.kernels import config as kernel
+    from lab.kernels.check import as_json, as_table, check, usable
 
     if config and running:
-        raise Exit("invoke: give either --config FILE or --running", code=1)
+        raise LabError("--config and --running exclude each other")
     try:
-        kernel = read(Path(config)) if config else running_config()
-    except NoConfig as error:
-        raise Exit(f"invoke: {error}", code=1) from None
-    findings = findings_of(kernel)
-    print(as_json(kernel, findings) if json else "\n".join(as_table(kernel, findings)))
+        found = kernel.read(Path(config)) if config else kernel.running()
+    except kernel.NoConfig as error:
+        raise LabError(str(error)) from None
+    findings = check(found)
+    print(as_json(found, findings) if json else "\n".join(as_table(found, findings)))
     if not usable(findings):
-        raise Exit(code=1)
+        sys.exit(1)
 
 
-namespace = Collection(demo, lint, types, unit, scenarios, parity, test)
+namespace = Collection(demo, test, lint, types, unit, scenarios, bench)
+namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
-namespace.add_collection(Collection("bench", start))
 namespace.add_collection(Collection("kernel", check))

@@ -14,10 +14,10 @@ from lab.lading import Lading
 from lab.paths import RESULTS
 from lab.reference import NEWEST, Reference
 from lab.slots import claim
-from scenarios.harness.divergences import judge, load
-from scenarios.harness.facts import unified
+from scenarios.harness.facts import cgroup_mode
 from scenarios.harness.observations import Observations, differences
-from scenarios.harness.subject import Subject
+from scenarios.harness.parity import RECORDS, NoRecord, compare, place, recorded_for
+from scenarios.harness.subject import BUSYBOX, Subject
 
 Observe = Callable[[str, object], None]
 _RECORDS = pytest.StashKey[dict[str, Observations]]()
@@ -36,12 +36,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test the engine that answers on this unix socket, whoever wrote it",
     )
     group.addoption(
+        "--against",
+        choices=["recorded", "nothing"],
+        default="nothing",
+        help="compare with what the reference showed when it was recorded",
+    )
+    group.addoption(
+        "--record",
+        action="store_true",
+        help="keep what Docker shows as the reference (with --engine docker)",
+    )
+    group.addoption(
         "--docker-release", default=NEWEST, help=f"the reference's release (default: {NEWEST})"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RECORDS] = {}
+    if config.getoption("--record") and config.getoption("--engine") != "docker":
+        raise pytest.UsageError("--record keeps what Docker shows: it goes with --engine docker")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -79,7 +92,8 @@ def running_engine(engine_name: str, pytestconfig: pytest.Config) -> Iterator[Su
             engine_name,
             subject.client.version()["Version"],
             os.uname().release,
-            "v2" if unified() else "v1",
+            cgroup_mode(),
+            subject.client.images.get(BUSYBOX).id,
         )
         pytestconfig.stash[_RECORDS][engine_name] = record
         yield subject
@@ -109,23 +123,48 @@ def observe(request: pytest.FixtureRequest, engine: Subject) -> Observe:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    records = session.config.stash[_RECORDS]
+    config = session.config
+    records = config.stash[_RECORDS]
     for record in records.values():
         record.save(RESULTS / "observations" / f"{record.engine}.json")
-    lines: list[str] = []
-    if {"docker", "lading"} <= records.keys():
-        reference, subject = records["docker"], records["lading"]
-        ran = reference.scenarios.keys() & subject.scenarios.keys()
-        verdict = judge(differences(reference, subject), load(), ran)
-        lines += [f"differs: {one}" for one in verdict.unexplained]
-        lines += [f"no longer differs: divergences/{one.file}" for one in verdict.stale]
-        if lines and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        lines.append(
-            f"parity: {len(ran)} scenarios observed on both, {len(verdict.unexplained)} "
-            f"differences, {len(verdict.explained)} known ones"
-        )
-    session.config.stash[_VERDICT] = lines
+    try:
+        lines, passed = _verdict(session, records)
+    except (NoRecord, ValueError) as error:
+        lines, passed = [str(error)], False
+    config.stash[_VERDICT] = lines
+    if not passed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _verdict(session: pytest.Session, records: dict[str, Observations]) -> tuple[list[str], bool]:
+    """What there is to say about parity, and whether it is good. Raises NoRecord, ValueError."""
+    config = session.config
+    if config.getoption("--record"):
+        if session.exitstatus != pytest.ExitCode.OK:
+            return ["nothing was recorded: record when every scenario passes"], False
+        return _recorded(records["docker"]), True
+    subjects = [record for name, record in records.items() if name != "docker"]
+    if not subjects:
+        return [], True
+    if "docker" in records:
+        reference = records["docker"]
+    elif config.getoption("--against") == "recorded":
+        reference = recorded_for(subjects[0], config.getoption("--docker-release"))
+    else:
+        return [], True
+    verdict = compare(reference, subjects[0])
+    return verdict.lines(), verdict.passed
+
+
+def _recorded(record: Observations) -> list[str]:
+    path = place(record)
+    lines = []
+    if path.exists():
+        before = Observations.load(path)
+        lines = [f"changed: {one}" for one in differences(before, record)]
+    record.save(path)
+    shown = path.relative_to(RECORDS.parent.parent)
+    return [*lines, f"recorded {len(record.scenarios)} scenarios in {shown}"]
 
 
 def pytest_terminal_summary(

@@ -2,6 +2,9 @@
 
 scenario = "volumes/test_binds.py::test_x"   # a pattern of fnmatch
 fact     = "mountpoint"                      # a pattern too
+docker   = "28.*"                            # the reference's versions it is about (default: all)
+kernel   = "6.1*"                            # the kernel releases (default: all)
+cgroups  = "v2"                              # the cgroup modes (default: all)
 reason   = "one sentence"
 evidence = "what shows it, or where it is documented"
 """
@@ -14,10 +17,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from scenarios.harness.observations import Difference
+from scenarios.harness.observations import Difference, Observations
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "divergences"
-_FIELDS = ("scenario", "fact", "reason", "evidence")
+_REQUIRED = ("scenario", "fact", "reason", "evidence")
+_SCOPE = ("docker", "kernel", "cgroups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class Divergence:
     fact: str
     reason: str
     evidence: str
+    docker: str = "*"
+    kernel: str = "*"
+    cgroups: str = "*"
 
     def covers(self, difference: Difference) -> bool:
         """Whether this is the difference meant."""
@@ -36,16 +43,30 @@ class Divergence:
             difference.name, self.fact
         )
 
+    def applies_to(self, reference: Observations) -> bool:
+        """Whether the reference's version, kernel and cgroup mode are in its scope."""
+        return (
+            fnmatchcase(reference.version, self.docker)
+            and fnmatchcase(reference.kernel, self.kernel)
+            and fnmatchcase(reference.cgroups, self.cgroups)
+        )
+
 
 def load(directory: Path = DIRECTORY) -> list[Divergence]:
-    """Every divergence in the directory. Raises ValueError: a field is missing or empty."""
+    """Every divergence in the directory.
+
+    Raises ValueError: a field is missing, empty or not known.
+    """
     found: list[Divergence] = []
     for path in sorted(directory.glob("*.toml")):
         document = tomllib.loads(path.read_text())
-        missing = [name for name in _FIELDS if not document.get(name)]
+        missing = [name for name in _REQUIRED if not document.get(name)]
         if missing:
             raise ValueError(f"{path.name} has no {', '.join(missing)}")
-        found.append(Divergence(path.name, **{name: document[name] for name in _FIELDS}))
+        unknown = sorted(document.keys() - {*_REQUIRED, *_SCOPE})
+        if unknown:
+            raise ValueError(f"{path.name} has {', '.join(unknown)}, which is no field of it")
+        found.append(Divergence(path.name, **document))
     return found
 
 
@@ -53,26 +74,41 @@ def load(directory: Path = DIRECTORY) -> list[Divergence]:
 class Verdict:
     """Differences nobody accounted for, and divergences that no difference shows any more."""
 
+    scenarios: int
     unexplained: list[Difference]
     explained: list[Difference]
     stale: list[Divergence]
 
+    @property
+    def passed(self) -> bool:
+        """Whether the gate opens."""
+        return not self.unexplained and not self.stale
+
+    def lines(self) -> list[str]:
+        """What a person should read about it; the last line has the figures."""
+        lines = [f"differs: {one}" for one in self.unexplained]
+        lines += [f"no longer differs: scenarios/divergences/{one.file}" for one in self.stale]
+        lines.append(
+            f"parity: {self.scenarios} scenarios observed on both, "
+            f"{len(self.unexplained)} differences, {len(self.explained)} known ones"
+        )
+        return lines
+
 
 def judge(
-    found: Iterable[Difference], known: list[Divergence], scenarios: Iterable[str]
+    found: Iterable[Difference], known: Iterable[Divergence], scenarios: Iterable[str]
 ) -> Verdict:
     """Sort differences by the divergences that explain them.
 
     A divergence is stale only if one of the `scenarios` that ran is in its scope.
     """
-    differences = list(found)
-    ran = list(scenarios)
-    unexplained = [one for one in differences if not any(d.covers(one) for d in known)]
-    explained = [one for one in differences if any(d.covers(one) for d in known)]
+    differences, divergences, ran = list(found), list(known), list(scenarios)
+    explained = [one for one in differences if any(d.covers(one) for d in divergences)]
     stale = [
         divergence
-        for divergence in known
+        for divergence in divergences
         if any(fnmatchcase(name, divergence.scenario) for name in ran)
         and not any(divergence.covers(one) for one in differences)
     ]
-    return Verdict(unexplained, explained, stale)
+    unexplained = [one for one in differences if one not in explained]
+    return Verdict(len(ran), unexplained, explained, stale)

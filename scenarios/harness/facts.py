@@ -20,6 +20,13 @@ def unified() -> bool:
     return (_CGROUPS / "cgroup.controllers").exists()
 
 
+def cgroup_mode() -> str:
+    """`v2`, `hybrid` (v2 beside v1, the controllers in v1) or `v1`."""
+    if unified():
+        return "v2"
+    return "hybrid" if (_CGROUPS / "unified" / "cgroup.controllers").exists() else "v1"
+
+
 @dataclass(frozen=True, slots=True)
 class MountLine:
     """A line of mountinfo (proc_pid_mountinfo(5)) as far as scenarios ask."""

@@ -38,12 +38,17 @@ def normalised(value: object) -> Value:
 
 @dataclass(slots=True)
 class Observations:
-    """Everything that one engine's run observed: scenario → name → value."""
+    """Everything that one engine's run observed: scenario → name → value.
+
+    `version` is the engine's, `kernel` the release, `cgroups` v1, v2 or hybrid, `image` the ID of
+    the base image.
+    """
 
     engine: str
     version: str = ""
     kernel: str = ""
     cgroups: str = ""
+    image: str = ""
     scenarios: dict[str, dict[str, Value]] = field(default_factory=dict)
 
     def add(self, scenario: str, name: str, value: object) -> None:
@@ -58,6 +63,7 @@ class Observations:
             "version": self.version,
             "kernel": self.kernel,
             "cgroups": self.cgroups,
+            "image": self.image,
             "scenarios": {key: self.scenarios[key] for key in sorted(self.scenarios)},
         }
         partial = path.with_suffix(".partial")

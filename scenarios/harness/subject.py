@@ -109,6 +109,11 @@ class Subject:
         out, err = done.output
         return Result(done.exit_code, (out or b"").decode(), (err or b"").decode())
 
+    def containers(self) -> list[Container]:
+        """All containers, running or not; those that go away meanwhile are not among them."""
+        found: list[Container] = self.client.containers.list(all=True, ignore_removed=True)
+        return found
+
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
         """Wait for something that the engine does on its own."""
         wait_until(condition, seconds, what)
@@ -120,7 +125,7 @@ class Subject:
 
     def sweep(self) -> None:
         """Remove what a scenario left: containers, volumes, networks, images but the base's."""
-        for container in self.client.containers.list(all=True):
+        for container in self.containers():
             with suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
         for volume in self.client.volumes.list():

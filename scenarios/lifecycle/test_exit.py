@@ -72,7 +72,7 @@ def test_kill_sends_what_is_asked(engine: Subject, observe: Observe) -> None:
 
 def test_rm_goes_by_itself(engine: Subject, observe: Observe) -> None:
     container = engine.start("sh", "-c", "exit 3", auto_remove=True)
-    engine.wait_until(lambda: not engine.client.containers.list(all=True), "the removal")
+    engine.wait_until(lambda: not engine.containers(), "the removal")
     result = engine.fail("inspect", container.id)
     observe("complaint", result.err)
 

@@ -61,7 +61,7 @@ def test_bad_options_are_refused(engine: Subject, observe: Observe, words: list[
     result = engine.cli("run", "--rm", *words, "busybox", "true")
     assert result.code in (125, 126, 127)
     assert "Traceback" not in result.err
-    assert engine.client.containers.list(all=True) == []
+    assert engine.containers() == []
     observe(" ".join(words), [result.code, result.err])
 
 

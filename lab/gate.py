@@ -1,0 +1,115 @@
+"""Steps that must all pass, each a program: told as they go, counted at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.hoststate import left_behind, snapshot
+from lab.paths import PROJECT, RESULTS, program
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A program that passes by ending with 0; pytest's also tells how many tests there were."""
+
+    name: str
+    command: Sequence[str]
+    report: Path | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """Tests by how they ended; a step without tests of its own counts as one."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """As pytest closes: `5 passed, 0 failed, 1 skipped`."""
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def lint() -> list[Step]:
+    """Style, formatting and the direction of imports."""
+    return [
+        Step("ruff check", [program("ruff"), "check", "."]),
+        Step("ruff format", [program("ruff"), "format", "--check", "."]),
+        Step("imports run one way", [program("lint-imports")]),
+    ]
+
+
+def types() -> list[Step]:
+    """mypy, strict."""
+    return [Step("types", [program("mypy")])]
+
+
+def unit() -> list[Step]:
+    """The unit tests with this environment's Python."""
+    return [_pytest("unit tests", "tests")]
+
+
+def scenarios(*options: str, where: str = "scenarios") -> list[Step]:
+    """The scenarios in a folder or file, with the options of `scenarios/conftest.py`."""
+    return [_pytest("scenarios", where, *options)]
+
+
+def everything() -> list[Step]:
+    """What gates a change."""
+    return [*lint(), *types(), *unit(), *scenarios("--engine=both")]
+
+
+def _pytest(name: str, *words: str) -> Step:
+    report = RESULTS / f"{name.replace(' ', '-')}.xml"
+    return Step(name, [program("pytest"), *words, f"--junitxml={report}"], report)
+
+
+def run(steps: Sequence[Step]) -> bool:
+    """Run every step, whatever the ones before it did, and say how many tests passed.
+
+    What the steps left on the host counts as a failure.
+    """
+    counts, before = Counts(), snapshot()
+    for step in steps:
+        print(f"\n── {step.name}", flush=True)
+        started = time.monotonic()
+        if step.report:
+            step.report.unlink(missing_ok=True)
+        code = subprocess.run(step.command, cwd=PROJECT).returncode
+        _count(step, code, counts)
+        print(f"── {step.name}: {_verdict(code)} in {time.monotonic() - started:.0f} s", flush=True)
+    traces = left_behind(before, snapshot())
+    for trace in traces:
+        print(trace)
+    counts.failed += len(traces)
+    for name in counts.broken:
+        print(f"failed: {name}")
+    print(counts.line(), flush=True)
+    return not counts.broken and not traces
+
+
+def _verdict(code: int) -> str:
+    return "passed" if code == 0 else f"FAILED with {code}"
+
+
+def _count(step: Step, code: int, counts: Counts) -> None:
+    failed = 0
+    if step.report and step.report.exists():
+        suite = ElementTree.parse(step.report).getroot().find("testsuite")
+        if suite is not None:
+            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            skipped = int(suite.get("skipped", 0))
+            counts.skipped += skipped
+            counts.failed += failed
+            counts.passed += int(suite.get("tests", 0)) - failed - skipped
+    elif code == 0:
+        counts.passed += 1
+    if code:
+        counts.broken.append(step.name)
+        counts.failed += 0 if failed else 1
