@@ -31,10 +31,10 @@ class Story:
     """How a start went: its steps, its warnings, and the nanoseconds from begin to end."""
 
     def __init__(self, answer: Any) -> None:
-        whole = answer if isinstance(answer, dict) else {"steps": answer or []}
+        whole: dict[str, Any] = answer if isinstance(answer, dict) else {"steps": answer or []}
         self.steps = [{**step, "side": side_of(step)} for step in whole["steps"]]
         self.warnings: list[str] = whole.get("warnings") or []
-        self.total = whole.get("total_ns") or sum(step["ns"] for step in self.steps)
+        self.total = int(whole.get("total_ns") or sum(step["ns"] for step in self.steps))
 
 
 def side_of(step: dict[str, Any]) -> str:
