@@ -1,13 +1,9 @@
-"""The messages between daemon, spawner and shim, and how they travel.
+"""The messages between daemon, spawner and shim; `lading.shim.transport` says how they travel.
 
-Both connections are SOCK_SEQPACKET: one packet, one message, as JSON with a `type` tag. Descriptors ride along by
-SCM_RIGHTS. A message that would not fit a packet (an exec with a large environment) travels in a memfd instead, which is
-then the packet's last descriptor and announced by its first byte.
-
-    daemon → spawner   SpawnRequest [the shim's end of a new socketpair]
-    spawner → daemon   SpawnReply
-    shim → daemon      Hello, Created, Ready, Failed, Exited, ExecExited, AttachEnded; Reply and Refusal to a request
-    daemon → shim      every other class here; each carries `seq`, which its Reply or Refusal repeats
+daemon → spawner   SpawnRequest, with the shim's end of a new socketpair
+spawner → daemon   SpawnReply
+shim → daemon      an Event; a Reply or Refusal to a request
+daemon → shim      a Request; its `seq` is repeated by its Reply or Refusal
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ import msgspec
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a container's output is logged: see `lading.shim.logfile`, whose `log_config` makes it from Docker's options."""
+    """Where a container's output is logged; made from Docker's options by `logfile.log_config`."""
 
     driver: str = "json-file"
     """`json-file`, `local` or `none`."""
@@ -31,33 +27,33 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpawnRequest(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Make a shim for the bundle, whose `config.json` is the OCI spec; the shim creates the container at once."""
+    """Make a shim for the bundle, whose config.json is the OCI spec; it creates the container."""
 
     container_id: str
     bundle: str
-    """The container's run directory: config.json, state.json, exit.json, steps.json and shim.sock are in it."""
+    """The container's run directory: config.json, state.json, exit.json, steps.json, shim.sock."""
     open_stdin: bool = False
     stdin_once: bool = False
     log: LogConfig = LogConfig(driver="none")
-    seq: int = 0
 
 
-class SpawnReply(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The spawner's answer: the shim's pid, or why there is none."""
+class SpawnFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The spawner's answer if it could not fork; otherwise it is the shim that speaks."""
 
-    seq: int
-    shim_pid: int = 0
-    error: str = ""
+    container_id: str
+    error: str
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A failure as it crosses the socket: the step that failed, the kernel's errno (0: none) and one sentence."""
+    """A failure as it crosses the socket: one sentence, and what a program can go by."""
 
     message: str
     step: str = ""
+    """The class name of the plan's step that failed."""
     errno: int = 0
+    """The kernel's answer; 0 if it was not the kernel that refused."""
     status: int = 500
-    """The HTTP status of the LadingError it was, if it was one."""
+    """The HTTP status of the LadingError that it was."""
 
 
 class ExitStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +89,10 @@ class Hello(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Created(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The container's namespaces exist and `pid` is in them: the network can be configured from now on."""
+    """The namespaces exist and `pid` is in them: the network can be configured from now on."""
 
     pid: int
+    shim_pid: int
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -106,6 +103,10 @@ class Failed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The creation failed and was undone; the shim ends."""
 
     error: ErrorInfo
+
+
+class OutOfMemory(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The kernel killed a process of the container for lack of memory."""
 
 
 class Exited(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -129,7 +130,7 @@ class AttachEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """A request was carried out; `value` is what its docstring says, or null."""
+    """A request was carried out; `value` is what the request's docstring says, or null."""
 
     seq: int
     value: msgspec.Raw = msgspec.Raw(b"null")
@@ -149,7 +150,7 @@ class Start(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Signal(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Send a signal to PID 1, or to an exec'd process, or (`everyone`) to all processes of the container."""
+    """Send a signal to PID 1, to an exec'd process, or (`everyone`) to all of the container."""
 
     signo: int
     everyone: bool = False
@@ -158,7 +159,7 @@ class Signal(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Resize(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Set the terminal's size in character cells, of the container or of an exec'd process."""
+    """Set a terminal's size in character cells: the container's, or an exec'd process's."""
 
     height: int
     width: int
@@ -167,7 +168,7 @@ class Resize(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attached client wants; `detach_keys` (raw bytes, e.g. 10 11 hex) are honoured on a terminal only."""
+    """What an attached client wants; `detach_keys` are raw bytes, honoured on terminals only."""
 
     stdin: bool = False
     stdout: bool = False
@@ -176,14 +177,20 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attach(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Connect the passed stream socket to the container's stdio; the value is the attachment's number."""
+    """Connect the passed stream socket to the container's stdio; the value is `seq`.
+
+    The attachment is known by this number from now on (`AttachEnded.attach_id`).
+    """
 
     streams: Streams
     seq: int = 0
 
 
 class Exec(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Run another process in the container (an OCI `process`), its stdio on the passed socket, if any; the value is its pid."""
+    """Run an OCI process in the container, its stdio on the passed socket, if any.
+
+    The value is its pid; the attachment is known by `seq`, as for `Attach`.
+    """
 
     exec_id: str
     process: msgspec.Raw
@@ -204,7 +211,7 @@ class Resume(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class Update(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Apply OCI `linux.resources` to the running container's cgroup."""
+    """Apply OCI `linux.resources` to the running container; the value lists warnings."""
 
     resources: msgspec.Raw
     seq: int = 0
@@ -216,21 +223,16 @@ class Pids(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seq: int = 0
 
 
-class Stats(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Read the cgroup's counters; the value is a `lading.kernel.cgroups` Stats."""
-
-    seq: int = 0
-
-
 class Quit(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The exit status was taken note of: the shim may end as soon as its clients have been served.
+    """The exit status was noted: the shim ends as soon as its clients have been served.
 
-    Before PID 1 was started it means: undo the creation and end.
+    The reply comes when the cgroup is gone and the hooks have run, so that the container can be
+    started again. Before `Start` it means: undo the creation and end.
     """
 
     seq: int = 0
 
 
-Request = Start | Signal | Resize | Attach | Exec | Pause | Resume | Update | Pids | Stats | Quit
-Event = Hello | Created | Ready | Failed | Exited | ExecExited | AttachEnded
+Request = Start | Signal | Resize | Attach | Exec | Pause | Resume | Update | Pids | Quit
+Event = Hello | Created | Ready | Failed | OutOfMemory | Exited | ExecExited | AttachEnded
 ShimMessage = Event | Reply | Refusal

@@ -1,12 +1,27 @@
 """The spawner: a small single-threaded process that forks a shim per container.
 
-`ladingd` calls `fork_spawner` first of all, before it imports the engine or starts a loop, so that what is forked stays small.
+`ladingd` calls `fork_spawner` first of all, before it imports the engine or starts a loop, so that
+what is forked stays small, and shares its memory with the daemon. If the spawner dies, the daemon,
+which has threads by then, executes another one: `python -m lading.shim.spawner FD`.
+
+The spawner ends when the daemon's end of the connection is closed. Shims live on.
 """
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import socket
+import sys
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from lading.shim.protocol import SpawnRequest
+
+SPAWNER_NAME, SHIM_NAME = "lading-spawner", "lading-shim"
 
 
 @dataclass(slots=True, frozen=True)
@@ -18,5 +33,127 @@ class SpawnerHandle:
 
 
 def fork_spawner() -> SpawnerHandle:
-    """Fork the spawner; to be called by a process that has neither threads nor an event loop yet."""
-    raise NotImplementedError
+    """Fork the spawner; to be called by a process that has neither threads nor an event loop yet.
+
+    What the spawner needs is imported before, so that both share it. Raises OSError when there is
+    no room for another process.
+    """
+    _warm()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        _run_and_exit(theirs)
+    theirs.close()
+    return SpawnerHandle(pid, ours)
+
+
+def execute_spawner() -> SpawnerHandle:
+    """Execute a fresh spawner; for a process that may have threads.
+
+    Raises OSError when that cannot be done.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        number = 3 if theirs.fileno() != 3 else 4  # dup2 onto itself would leave close-on-exec
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "lading.shim.spawner", str(number)],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), number)],
+        )
+    return SpawnerHandle(pid, ours)
+
+
+def _warm() -> None:
+    """Have everything in memory that a shim needs, and keep the garbage collector off it.
+
+    The collector writes to every object that it looks at, which would unshare their pages.
+    """
+    from lading.shim import warmup
+
+    warmup.warm()
+    gc.collect()
+    gc.freeze()
+
+
+def _run_and_exit(sock: socket.socket) -> NoReturn:
+    """Be the spawner, in a process of its own."""
+    status = 1
+    try:
+        _get_out_of_the_way(sock.fileno())
+        serve(sock)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _get_out_of_the_way(kept: int) -> None:
+    """Leave to the daemon what is the daemon's: its signals, descriptors and name."""
+    from lading.kernel import process
+    from lading.shim import title
+
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _ignore)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the shims
+    if kept > 3:
+        process.close_range(3, kept - 1)
+    process.close_range(kept + 1)
+    process.set_name(SPAWNER_NAME)
+    title.set_title(SPAWNER_NAME)
+
+
+def serve(sock: socket.socket) -> None:
+    """Fork a shim for every request, until the daemon hangs up."""
+    from lading.shim import transport
+    from lading.shim.protocol import SpawnFailed
+
+    reader = transport.spawn_requests()
+    while received := reader.receive(sock):
+        request, descriptors = received
+        forked_ns = time.monotonic_ns()
+        try:
+            if os.fork() == 0:
+                sock.close()
+                _run_shim_and_exit(request, descriptors[0], forked_ns)
+        except OSError as error:
+            message = f"the spawner cannot fork: {error.strerror}"
+            failure = SpawnFailed(container_id=request.container_id, error=message)
+            transport.Packet(failure).send(sock)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _run_shim_and_exit(request: SpawnRequest, control: int, forked_ns: int) -> NoReturn:
+    """Be a shim, in a process of its own: own session, own name, nothing of the daemon's open."""
+    from lading.kernel import process
+    from lading.shim import failures, title
+    from lading.shim.shim import Shim
+
+    status = 1
+    try:
+        os.setsid()
+        process.set_child_subreaper()
+        process.set_name(SHIM_NAME)
+        title.set_title(f"{SHIM_NAME} {request.container_id}")
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for number in range(3):
+            os.dup2(null, number)
+        os.close(null)
+        os.chdir("/")
+        os.umask(0o022)
+        Shim(request, socket.socket(fileno=control), forked_ns).run()
+        status = 0
+    except Exception as error:  # noqa: BLE001  # nobody is above who could hear of it
+        failures.note(request.bundle, error)
+    finally:
+        os._exit(status)
+
+
+def _ignore(*_: object) -> None:
+    """Take a signal; unlike SIG_IGN this is not handed on to a program that is executed."""
+
+
+if __name__ == "__main__":
+    _warm()
+    _run_and_exit(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,49 @@
+"""What the shim leaves in the bundle: exit.json and steps.json, each written in one step."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lading.shim.protocol import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lading.oci.steps.base import Timing
+
+EXIT_NAME = "exit.json"
+STEPS_NAME = "steps.json"
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """A container's start as it was carried out, in order; times in nanoseconds."""
+
+    steps: Sequence[Timing]
+    warnings: list[str]
+    started_at: str
+    """When the program was executed, RFC 3339."""
+    total_ns: int
+    """From the shim's fork until then."""
+
+
+def write(bundle: str, name: str, content: msgspec.Struct) -> None:
+    """Put a file into the bundle; it is whole and on disk, or the old one is still there."""
+    path = f"{bundle}/{name}"
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(content) + b"\n")
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(f"{path}.new", path)
+
+
+def read_exit(bundle: str) -> ExitStatus | None:
+    """Read exit.json; None if there is none."""
+    try:
+        with open(f"{bundle}/{EXIT_NAME}", "rb") as file:
+            return msgspec.json.decode(file.read(), type=ExitStatus)
+    except FileNotFoundError:
+        return None
