@@ -24,6 +24,7 @@ from lading.errors import InvalidParameter, LadingError
 from lading.kernel.errors import KernelError
 from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
 from lading.oci import spec as oci
+from lading.shim.files import STEPS_NAME
 from lading.shim.protocol import SpawnRequest
 from lading.storage.layers import LayerStore
 
@@ -94,8 +95,14 @@ class Bundles:
             raise LadingError(error.message) from error
 
     def remove(self, record: Container) -> None:
-        """Remove a container's bundle, with what is mounted in it."""
+        """Remove a container's bundle, with what is mounted in it; keep the story of its start."""
         bundle = self.path(record.id)
+        if not record.host_config.auto_remove:
+            with contextlib.suppress(FileNotFoundError):
+                steps = (bundle / STEPS_NAME).read_bytes()
+                new = self.store.home(record.id) / f"{STEPS_NAME}.new"
+                new.write_bytes(steps)
+                new.rename(new.with_suffix(""))
         if record.host_config.ipc_mode == modes.SHAREABLE:
             with contextlib.suppress(KernelError):
                 umount(bundle / "shm", UmountFlag.DETACH)

@@ -193,11 +193,14 @@ def _wait_response(ended: WaitResult) -> WaitResponse:
 async def container_steps(call: Call) -> StreamResponse:
     """LadingContainerSteps: what the container's last start did, step by step; `[]` before one."""
     container = call.engine.containers.get(call.name)
-    path = call.engine.settings.bundles / container.id / "steps.json"
-    try:
-        return json_response(msgspec.Raw(path.read_bytes()))
-    except FileNotFoundError:
-        return json_response([])
+    settings = call.engine.settings
+    for directory in (settings.bundles, settings.containers):
+        try:
+            steps = (directory / container.id / "steps.json").read_bytes()
+        except FileNotFoundError:
+            continue
+        return json_response(msgspec.Raw(steps))
+    return json_response([])
 
 
 HANDLERS = {
