@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lading.kernel.errors import KernelError
@@ -85,8 +86,12 @@ class _Header(ctypes.Structure):
 _Data = ctypes.c_uint32 * 6  # effective, permitted, inheritable; the low words, then the high
 
 
+@cache
 def last() -> int:
-    """Give the highest capability bit that the running kernel knows."""
+    """Give the highest capability bit that the running kernel knows.
+
+    Read once: a process that drops capabilities may be in a root by then that lacks /proc.
+    """
     with open(_LAST_CAP, encoding="ascii") as file:
         return int(file.read())
 

@@ -20,6 +20,7 @@ from lading.oci.plan_resources import with_default_devices
 from lading.oci.steps.base import Step
 from lading.oci.steps.cgroups import AddToCgroup, ApplyLimits, CreateCgroup, EnterCgroup
 from lading.oci.steps.clone import Clone
+from lading.oci.steps.execution import SealImports
 from lading.oci.steps.hooks import AwaitRuntimeHooks, LearnPid, RunHooks
 from lading.oci.steps.namespaces import (
     BecomeNamespaceRoot,
@@ -195,6 +196,7 @@ class _Planner:
         if self.in_user_namespace:
             if self.has_cgroup:
                 yield AddToCgroup()
+            yield from self.identity.oom_score(outside=True)
             yield from self.identity.limits(outside=True)
 
     def _setup(self) -> Iterator[Step]:
@@ -221,9 +223,12 @@ class _Planner:
         if self.in_user_namespace:
             yield AwaitRuntime()
             yield BecomeNamespaceRoot()
-        elif self.has_cgroup:
-            yield EnterCgroup()
+        else:
+            if self.has_cgroup:
+                yield EnterCgroup()
+            yield from self.identity.oom_score(outside=False)
         if "mount" in self.joined:
+            yield SealImports()
             yield JoinMountNamespace(self.joined["mount"])
         if "cgroup" in self.new:
             yield UnshareCgroupNamespace()

@@ -101,6 +101,7 @@ def _setup(
         yield EnterCgroupOf(pid)
     if affinity is not None and affinity.final:
         yield SetAffinity(parse_cpus(affinity.final))
+    yield from identity.oom_score(outside=False)
     yield from identity.limits(outside=False)
     yield from identity.before_root()
     flags = 0

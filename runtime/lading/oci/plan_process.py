@@ -15,6 +15,7 @@ from lading.oci.steps.execution import (
     Execute,
     FindExecutable,
     PrepareEnvironment,
+    SealImports,
 )
 from lading.oci.steps.privileges import (
     BecomeUser,
@@ -60,18 +61,22 @@ class Identity:
         return None
 
     def limits(self, *, outside: bool) -> Iterator[Step]:
-        """Give the OOM score and the resource limits, set by the runtime or the process."""
-        if self.process.oom_score_adj is not None:
-            yield SetOomScore(self.process.oom_score_adj, outside)
+        """Give the resource limits, set by the runtime or by the process itself."""
         if self.process.rlimits:
             limits = tuple((limit.type, limit.soft, limit.hard) for limit in self.process.rlimits)
             yield SetRlimits(limits, outside)
 
+    def oom_score(self, *, outside: bool) -> Iterator[Step]:
+        """Give the OOM score adjustment, set by the runtime or by the process itself."""
+        if self.process.oom_score_adj is not None:
+            yield SetOomScore(self.process.oom_score_adj, outside)
+
     def before_root(self) -> Iterator[Step]:
-        """Give what needs the host's own /proc."""
+        """Give what comes before the container's root is ours: it needs the host's own files."""
         yield CloseDescriptors(self.first_free_descriptor)
         if self.label is not None:
             yield OpenLabelFile(self.label[0])
+        yield SealImports()
 
     def connect(self) -> Iterator[Step]:
         """Give what connects the standard streams."""

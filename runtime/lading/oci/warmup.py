@@ -8,13 +8,9 @@ from lading.kernel import cgroups
 
 _LATER = (
     "encodings.ascii",
-    "fcntl",
-    "socket",
     "lading.kernel.cgroups.v1",
     "lading.kernel.cgroups.v2",
     "lading.oci.container",
-    "lading.oci.steps.copyup",
-    "lading.oci.steps.hooks",
 )
 """What is imported late elsewhere, where not every command needs it."""
 

@@ -299,6 +299,18 @@ def test_an_unpivoted_root(bench: Bench) -> None:
     assert "boot" not in outcome.out
 
 
+def test_a_root_without_any_mount(bench: Bench) -> None:
+    spec = bench.spec("/bin/sh", "-c", "echo started; ls /proc /sys | wc -l")
+    assert spec.linux is not None
+    assert spec.process is not None
+    spec.mounts = []
+    spec.process.oom_score_adj = 9
+    (bench.rootfs / "proc/sys/kernel").mkdir(parents=True)
+    (bench.rootfs / "proc/sys/kernel/cap_last_cap").write_text("0")
+    outcome = bench.run(spec)
+    assert outcome.out.split()[0] == "started", outcome.err
+
+
 def test_the_host_saw_nothing(bench: Bench) -> None:
     before = Path("/proc/self/mountinfo").read_text()
     bench.sh("true")

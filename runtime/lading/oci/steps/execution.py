@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from typing import NoReturn
 
 from lading.kernel.process import close_range
@@ -61,6 +62,25 @@ class CloseDescriptors(Step, frozen=True):
         close_range(self.first, cloexec=True)
         for descriptor in range(3, self.first):
             os.set_inheritable(descriptor, True)
+
+
+class SealImports(Step, frozen=True):
+    """Let no Python module be loaded from now on.
+
+    The import path would lead into the container's root, and its code would run with the
+    runtime's privileges.
+    """
+
+    def describe(self) -> str:
+        """Say so."""
+        return "stop loading modules"
+
+    def execute(self, ctx: Context) -> None:  # noqa: ARG002
+        """Forget every finder; what is loaded stays."""
+        sys.meta_path.clear()
+        sys.path_hooks.clear()
+        sys.path.clear()
+        sys.path_importer_cache.clear()
 
 
 class PrepareEnvironment(Step, frozen=True):

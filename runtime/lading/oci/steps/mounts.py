@@ -17,6 +17,7 @@ from lading.kernel.process import pidfd_send_signal, wait_pidfd
 from lading.oci.mount_options import Options
 from lading.oci.rootfs import lookup, make_directory, make_file, through
 from lading.oci.steps.base import Context, Refused, Step
+from lading.oci.steps.copyup import mount_with_copy
 from lading.oci.steps.namespaces import IdMap
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ class MountFileSystem(Step, frozen=True):
         with target(ctx, self.destination) as path:
             try:
                 if self.options.copy_up:
-                    from lading.oci.steps.copyup import mount_with_copy
-
                     mount_with_copy(path, self.source, flags, data)
                 else:
                     mounts.mount(self.source or None, path, self.fstype, flags, data)

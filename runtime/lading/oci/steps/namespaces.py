@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import socket
+import struct
 
 from lading.kernel import namespaces
 from lading.kernel.errors import Attempt, KernelError
@@ -217,10 +220,6 @@ class RaiseLoopback(Step, frozen=True):
 
     def execute(self, ctx: Context) -> None:  # noqa: ARG002
         """Set IFF_UP by ioctl (netdevice(7))."""
-        import fcntl
-        import socket
-        import struct
-
         get_flags, set_flags, up = 0x8913, 0x8914, 0x1
         with (
             Attempt("bring up the interface", "lo"),

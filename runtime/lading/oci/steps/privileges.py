@@ -22,25 +22,14 @@ class ResetSignals(Step, frozen=True):
     def execute(self, ctx: Context) -> None:  # noqa: ARG002
         """Set every signal to its default: ignored ones would stay so over an execve."""
         signal.set_wakeup_fd(-1)
-        for number in _changed_signals():
+        for number in _CHANGEABLE:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _changed_signals() -> list[int]:
-    """Give the signals that are ignored or caught, as the kernel has them (proc_pid_status(5))."""
-    with Attempt("read", "/proc/self/status"), open("/proc/self/status", "rb") as file:
-        text = file.read()
-    word = 0
-    for name in (b"SigIgn:", b"SigCgt:"):
-        begin = text.index(name) + len(name)
-        word |= int(text[begin : text.index(b"\n", begin)], 16)
-    usable = signal.NSIG - 1
-    return [n for n in range(1, usable + 1) if word >> n - 1 & 1 and n not in _OF_LIBC]
-
-
-_OF_LIBC = (32, 33)
-"""The first real-time signals are for libc's threads and cannot be set."""
+_OF_LIBC = (32, 33)  # the first real-time signals, which are for libc's threads
+_FIXED = (signal.SIGKILL, signal.SIGSTOP, *_OF_LIBC)
+_CHANGEABLE = tuple(n for n in range(1, signal.NSIG) if n not in _FIXED)
 
 
 class SetUmask(Step, frozen=True):
