@@ -18,6 +18,7 @@ from lading.kernel import cgroups
 from lading.kernel.errors import KernelError
 from lading.kernel.process import pidfd_open, pidfd_send_signal
 from lading.oci import channel, spec, state
+from lading.oci.plan_resources import with_default_devices
 from lading.oci.state import CREATED, CREATING, PAUSED, RUNNING, STOPPED, Record, State
 from lading.oci.steps.base import StepFailed
 from lading.oci.steps.sync import START_FIFO
@@ -262,7 +263,7 @@ class Container:
 
     def update(self, resources: LinuxResources) -> list[str]:
         """Set limits of the cgroup; gives a warning for each that the host lacks."""
-        return self.require_cgroup().apply(resources)
+        return self.require_cgroup().apply(with_default_devices(resources) or resources)
 
     def pids(self) -> list[int]:
         """Give the host pids of all processes."""

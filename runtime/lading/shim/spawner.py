@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from lading.oci.protect import execute_from_readonly_mount
+
 if TYPE_CHECKING:
     from lading.shim.protocol import SpawnRequest
 
@@ -155,5 +157,6 @@ def _ignore(*_: object) -> None:
 
 
 if __name__ == "__main__":
+    execute_from_readonly_mount()
     _warm()
     _run_and_exit(socket.socket(fileno=int(sys.argv[1])))
