@@ -115,7 +115,7 @@ class Lifecycle:
         if state.status is not Status.CREATED:
             state.status = Status.EXITED
         self.store.save(entry.record)
-        entry.waits.exited(WaitResult(state.exit_code, state.error), final=True)
+        entry.waits.exited(WaitResult(state.exit_code), final=True)
         if entry.record.host_config.auto_remove:
             await self.auto_remove(entry)
         return failure.error

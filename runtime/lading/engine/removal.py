@@ -101,7 +101,7 @@ class Removal:
         if volumes:
             await self._remove_volumes(entry)
         announce(self.events, record, "destroy")
-        entry.waits.removed(WaitResult(record.state.exit_code, record.state.error))
+        entry.waits.removed(WaitResult(record.state.exit_code))
 
     async def _remove_volumes(self, entry: Entry) -> None:
         """Remove the anonymous volumes that were made for a container and that none else uses."""
