@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lading.cli.command import Command, Context
-from lading.cli.failures import CliError
+from lading.cli.failures import ApiError, CliError
 from lading.cli.filters import as_query
 from lading.cli.flags import Flag, Options
 from lading.cli.kinds import BOOL, FILTER, SIZE
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Filters = dict[str, dict[str, bool]]
 
+NOT_IMPLEMENTED = 501
 QUESTION = "Are you sure you want to continue?"
 FILTER_FLAG = Flag("filter", "", FILTER, "Remove only what fits, such as until=24h or label=key")
 FORCE_FLAG = Flag("force", "f", BOOL, "Do not ask")
@@ -168,11 +169,20 @@ def system(context: Context, options: Options) -> int:
     if options.on("volumes"):
         reclaimed += prune_volumes(context, filters, every=False)
     reclaimed += prune_images(context, filters, every=every)
-    cache_filters = {key: value for key, value in filters.items() if key != "label"}
-    if cache_filters == filters:
-        reclaimed += prune_cache(context, filters, every=every)
+    if "label" not in filters:
+        reclaimed += _prune_cache_if_any(context, filters, every=every)
     _total(context, reclaimed)
     return 0
+
+
+def _prune_cache_if_any(context: Context, filters: Filters, *, every: bool) -> int:
+    """Remove build cache; a daemon that has no builder has none."""
+    try:
+        return prune_cache(context, filters, every=every)
+    except ApiError as error:
+        if error.http_status != NOT_IMPLEMENTED:
+            raise
+        return 0
 
 
 COMMANDS = {

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-#: Details of the engine, as they are labelled, in the order in which they are shown.
-ENGINE = (
-    ("GoVersion", "Go version"),
-    ("PythonVersion", "Python version"),
-    ("GitCommit", "Git commit"),
-)
 LABEL = 19
 
 
@@ -72,9 +66,13 @@ def _show_engine(details: dict[str, str]) -> str:
     least = details.get("MinAPIVersion")
     api = details.get("ApiVersion", "") + (f" (minimum version {least})" if least else "")
     text = _line("API version", api, "  ")
-    for key, label in ENGINE:
-        if details.get(key):
-            text += _line(label, details[key], "  ")
+    language = details.get("GoVersion", "")
+    if language.startswith("python"):
+        text += _line("Python version", language.removeprefix("python"), "  ")
+    elif language:
+        text += _line("Go version", language, "  ")
+    if details.get("GitCommit"):
+        text += _line("Git commit", details["GitCommit"], "  ")
     if details.get("BuildTime"):
         text += _line("Built", _date(details["BuildTime"]), "  ")
     text += _line("OS/Arch", f"{details.get('Os', '')}/{details.get('Arch', '')}", "  ")
