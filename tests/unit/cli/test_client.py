@@ -239,7 +239,7 @@ connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}")
 @pytest.fixture
 def no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(autostart, "LOG", str(tmp_path / "log"))
-    monkeypatch.setattr(autostart, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(autostart, "LOCK", str(tmp_path))
     monkeypatch.setattr(autostart, "program", lambda: str(tmp_path / "ladingd"))
     return tmp_path
 

@@ -15,7 +15,8 @@ from fcntl import LOCK_EX, flock
 from lading.cli.client.sockets import CLOSE_ON_EXEC, Address, connect
 from lading.cli.failures import CliError, NoDaemon
 
-LOCK = "/run/lading-start.lock"
+#: The directory whose lock says that a daemon is being started; it leaves no file behind.
+LOCK = "/run"
 LOG = "/var/log/ladingd.log"
 
 
@@ -34,7 +35,7 @@ def start(address: Address) -> None:
 
     Of several commands that find no daemon, one starts it and the others wait for that one.
     """
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(LOCK, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flock(lock, LOCK_EX)
         try:
