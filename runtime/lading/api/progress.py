@@ -23,12 +23,7 @@ def message(item: dict[str, Any]) -> bytes:
 
 def error_message(error: LadingError) -> bytes:
     """Encode a failure that comes after the response's head."""
-    return message(
-        {
-            "errorDetail": {"code": error.status, "message": error.message},
-            "error": error.message,
-        }
-    )
+    return message({"errorDetail": {"message": error.message}, "error": error.message})
 
 
 def layer_progress(action: str, layer: str, current: int, total: int) -> dict[str, Any]:
@@ -62,13 +57,14 @@ def human_size(size: float) -> str:
 
 
 async def stream_messages(
-    request: BaseRequest, items: AsyncIterator[dict[str, Any]]
+    request: BaseRequest, items: AsyncIterator[dict[str, Any]], *, at_once: bool = False
 ) -> StreamResponse:
     """Send the items as they come; a LadingError before the first is a plain error response.
 
-    A later one is the stream's last object, for the status has been sent by then.
+    A later one is the stream's last object, for the status has been sent by then, as it is from
+    the beginning with `at_once`.
     """
-    first = await anext(items, None)
+    first = None if at_once else await anext(items, None)
     response = await open_stream(request, "application/json")
     if first is not None:
         await response.write(message(first))

@@ -36,7 +36,7 @@ from lading.engine.specs import cgroups_path
 from lading.engine.top import Processes
 from lading.engine.update import Updates
 from lading.engine.waits import WaitResult, condition_of
-from lading.errors import Conflict
+from lading.errors import Conflict, NotFound
 from lading.image.store import Image
 from lading.storage.changes import Change
 from lading.storage.copying import PathStat
@@ -133,7 +133,11 @@ class Containers:
 
     async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal, SIGKILL unless told otherwise."""
-        await self.control.kill(self.registry.find(ref), ref, signal)
+        try:
+            entry = self.registry.find(ref)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {ref}: {error}") from error
+        await self.control.kill(entry, ref, signal)
 
     async def pause(self, ref: str) -> None:
         """Freeze all processes of a container."""

@@ -30,7 +30,7 @@ def flag(filters: Filters, name: str, default: bool | None = None) -> bool | Non
         return True
     if values <= _FALSE:
         return False
-    raise InvalidParameter(f"invalid filter '{name}={sorted(values)}'")
+    raise InvalidParameter(f"invalid filter '{name}=[{' '.join(sorted(values))}]'")
 
 
 def has_labels(filters: Filters, labels: Mapping[str, str] | None) -> bool:

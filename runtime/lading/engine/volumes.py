@@ -49,7 +49,8 @@ class Volumes:
         Raises NotFound for a driver that is not `local`, Conflict for a volume that differs.
         """
         if driver not in ("", "default", "local"):
-            raise NotFound(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
+            missing = f'error looking up volume plugin {driver}: plugin "{driver}" not found'
+            raise NotFound(f"create {name}: {missing}")
         known = bool(name) and self._exists(name)
         volume = self.store.create(name, driver="local", options=options, labels=labels)
         if not known:

@@ -21,8 +21,6 @@ DEFAULT_NETWORK = "bridge"
 
 CONFIG_MAC_ADDRESS_UNTIL = Version(1, 44)
 ANNOTATIONS_LISTED_SINCE = Version(1, 46)
-GATEWAY_PRIORITY_SINCE = Version(1, 48)
-DNS_NAMES_SINCE = Version(1, 44)
 
 
 def summary(
@@ -48,7 +46,7 @@ def summary(
         "State": str(container.state.status),
         "Status": status(container),
         "HostConfig": host_config,
-        "NetworkSettings": {"Networks": networks(container.network_settings, version)},
+        "NetworkSettings": {"Networks": networks(container.network_settings)},
         "Mounts": [
             to_wire(mount.point)
             for mount in sorted(container.mounts, key=lambda mount: mount.point.destination)
@@ -87,7 +85,7 @@ def details(
         },
         "Mounts": [to_wire(mount.point) for mount in container.mounts],
         "Config": _config(container, version),
-        "NetworkSettings": network_settings(container.network_settings, version),
+        "NetworkSettings": network_settings(container.network_settings),
     }
     return shown if sizes is None else shown | _sizes(sizes)
 
@@ -166,22 +164,16 @@ def ports(published: PortMap) -> list[dict[str, Any]]:
     return shown
 
 
-def networks(settings: NetworkSettings, version: Version) -> dict[str, Any]:
+def networks(settings: NetworkSettings) -> dict[str, Any]:
     """Return a container's endpoints by the names of their networks."""
-    shown = {name: to_wire(endpoint) for name, endpoint in settings.networks.items()}
-    for endpoint in shown.values():
-        if version < GATEWAY_PRIORITY_SINCE:
-            endpoint.pop("GwPriority", None)
-        if version < DNS_NAMES_SINCE:
-            endpoint.pop("DNSNames", None)
-    return shown
+    return {name: to_wire(endpoint) for name, endpoint in settings.networks.items()}
 
 
 def _default_endpoint(settings: NetworkSettings) -> EndpointSettings | None:
     return settings.networks.get(DEFAULT_NETWORK)
 
 
-def network_settings(settings: NetworkSettings, version: Version) -> dict[str, Any]:
+def network_settings(settings: NetworkSettings) -> dict[str, Any]:
     """Return NetworkSettings; addresses outside of `Networks` are those in the default network."""
     endpoint = _default_endpoint(settings)
     return {
@@ -202,5 +194,5 @@ def network_settings(settings: NetworkSettings, version: Version) -> dict[str, A
         "IPPrefixLen": endpoint.ip_prefix_len if endpoint else 0,
         "IPv6Gateway": endpoint.ipv6_gateway if endpoint else "",
         "MacAddress": endpoint.mac_address if endpoint else "",
-        "Networks": networks(settings, version),
+        "Networks": networks(settings),
     }

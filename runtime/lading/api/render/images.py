@@ -98,7 +98,7 @@ def details(engine: Engine, image: Image, version: Version) -> dict[str, Any]:
         shown["VirtualSize"] = image.size
     if version < CONTAINER_CONFIG_UNTIL:
         empty = type(image.config)()
-        shown |= {"Container": "", "ContainerConfig": _config(empty, version)}
+        shown["ContainerConfig"] = _config(empty, version)
     return shown
 
 

@@ -111,10 +111,16 @@ async def container_resize(call: Call) -> StreamResponse:
 
 def terminal_size(call: Call) -> tuple[int, int]:
     """Read `h` and `w`, the rows and columns of a terminal; raises InvalidParameter."""
-    height, width = call.integer("h"), call.integer("w")
-    if height is None or width is None or not (0 <= height < 65536 and 0 <= width < 65536):
-        raise InvalidParameter("a terminal's size needs h and w, each from 0 to 65535")
-    return height, width
+    return _cells("height", call.text("h")), _cells("width", call.text("w"))
+
+
+def _cells(side: str, text: str) -> int:
+    """Read a number of rows or columns; the kernel keeps them in 16 bits (ioctl_tty(2))."""
+    if not text.isdecimal():
+        raise InvalidParameter(f'invalid resize {side} "{text}": invalid syntax')
+    if int(text) >= 1 << 16:
+        raise InvalidParameter(f'invalid resize {side} "{text}": value out of range')
+    return int(text)
 
 
 HANDLERS = {

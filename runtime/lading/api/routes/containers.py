@@ -28,8 +28,14 @@ class CreateRequest(ContainerConfig):
     networking_config: NetworkingConfig | None = None
 
 
+_NOTHING = (b"{}", b"null")
+
+
 async def container_create(call: Call) -> StreamResponse:
     """ContainerCreate."""
+    if (await call.request.read()).strip() in _NOTHING:
+        call.check_json()
+        raise InvalidParameter("config cannot be empty in order to create a container")
     request = await call.json(CreateRequest)
     created = await call.engine.containers.create(
         call.text("name") or None,

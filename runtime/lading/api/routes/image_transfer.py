@@ -36,9 +36,8 @@ async def image_get_all(call: Call) -> StreamResponse:
 
 async def image_load(call: Call) -> StreamResponse:
     """ImageLoad."""
-    return await progress.stream_messages(
-        call.request, _load(call, quiet=call.flag("quiet", default=True))
-    )
+    messages = _load(call, quiet=call.flag("quiet", default=True))
+    return await progress.stream_messages(call.request, messages, at_once=True)
 
 
 async def _load(call: Call, *, quiet: bool) -> AsyncIterator[dict[str, Any]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import field
-
 from lading.api.call import Call
 from lading.api.responses import empty, json_response
 from lading.api.versions import Version
@@ -24,7 +22,7 @@ class CreateRequest(Wire):
 
     name: str = ""
     driver: str = ""
-    driver_opts: dict[str, str] = field(default_factory=dict)
+    driver_opts: dict[str, str] | None = None
     labels: dict[str, str] | None = None
 
 
