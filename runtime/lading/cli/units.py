@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-NANOSECOND = 1
 SECOND = 1_000_000_000
 _DURATION_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 1_000_000, "s": SECOND}
 _DURATION_UNITS.update({"m": 60 * SECOND, "h": 3600 * SECOND})
@@ -66,29 +65,6 @@ def parse_duration(text: str) -> int:
     if total > 2**63 - 1:
         raise ValueError(f"time: invalid duration {quoted}")
     return -total if text.startswith("-") else total
-
-
-def show_duration(nanoseconds: int) -> str:
-    """Write a duration as Go does: 1h2m3.5s, 250ms, 0s."""
-    sign = "-" if nanoseconds < 0 else ""
-    left = abs(nanoseconds)
-    if left == 0:
-        return "0s"
-    for unit, size in (("ns", 1), ("µs", 1000), ("ms", 1_000_000)):
-        if left < size * 1000:
-            return f"{sign}{_decimal(left, size)}{unit}"
-    hours, left = divmod(left, 3600 * SECOND)
-    minutes, left = divmod(left, 60 * SECOND)
-    text = f"{_decimal(left, SECOND)}s"
-    if hours:
-        return f"{sign}{hours}h{minutes}m{text}"
-    return f"{sign}{minutes}m{text}" if minutes else sign + text
-
-
-def _decimal(value: int, unit: int) -> str:
-    whole, part = divmod(value, unit)
-    fraction = str(part).rjust(len(str(unit)) - 1, "0").rstrip("0") if part else ""
-    return f"{whole}.{fraction}" if fraction else str(whole)
 
 
 def _scaled(size: float, base: float, units: tuple[str, ...], digits: int) -> str:

@@ -24,7 +24,6 @@ from lading.cli.units import (
     human_size,
     parse_duration,
     parse_size,
-    show_duration,
 )
 
 
@@ -73,9 +72,13 @@ def test_any_text_is_a_size_or_refused(text: str) -> None:
     )
 
 
-@given(st.integers(-(2**62), 2**62))
-def test_durations_read_what_they_show(nanoseconds: int) -> None:
-    assert parse_duration(show_duration(nanoseconds)) == nanoseconds
+@given(st.integers(0, 10**5), st.integers(0, 59), st.integers(0, 10**9 - 1))
+def test_durations(hours: int, seconds: int, part: int) -> None:
+    whole = (hours * 3600 + seconds) * SECOND
+    assert parse_duration(f"{hours}h{seconds}.{part:09d}s") == whole + part
+    assert parse_duration(f"-{hours}h{seconds}s") == -whole
+    assert parse_duration(f"{hours}h{seconds}s{part}ns") == whole + part
+    assert parse_duration(f"{part}us") == part * 1000
 
 
 @pytest.mark.parametrize(

@@ -218,20 +218,18 @@ class Client:
         headers = {**HIJACK, "Content-Type": "application/json", **self.extra_headers}
         connection = Connection(self._open())
         connection.send("POST", self._target(path, values), headers, payload)
-        response = connection.response("POST").check()
-        return Hijacked(connection, response)
+        connection.response("POST").check()
+        return Hijacked(connection)
 
 
 class Hijacked:
     """A raw connection to a container; `early` is what came together with the response's head."""
 
-    __slots__ = ("early", "multiplexed", "sock")
+    __slots__ = ("early", "sock")
 
-    def __init__(self, connection: Connection, response: Response) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.sock = connection.sock
         self.early = bytes(connection.buffer)
-        kind = response.headers.get("content-type", "")
-        self.multiplexed = kind == "application/vnd.docker.multiplexed-stream"
 
 
 def _numbers(version: str) -> list[int]:

@@ -20,6 +20,13 @@ CHUNK = 65536
 NO_BODY = frozenset((101, 204, 304))
 
 
+def head_of(method: str, target: str, headers: dict[str, str]) -> bytes:
+    """Make the bytes of a request's head."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: lading"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
 class Connection:
     """One connection to the daemon, and what of its bytes was read but not used yet."""
 
@@ -56,12 +63,6 @@ class Connection:
         del self.buffer[:size]
         return data
 
-    def send_head(self, method: str, target: str, headers: dict[str, str]) -> bytes:
-        """Make the bytes of a request's head."""
-        lines = [f"{method} {target} HTTP/1.1", "Host: lading"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
     def send(
         self,
         method: str,
@@ -78,10 +79,10 @@ class Connection:
         if body is None or isinstance(body, bytes):
             if body is not None or method == "POST":
                 headers["Content-Length"] = str(len(body or b""))
-            self.sock.sendall(self.send_head(method, target, headers) + (body or b""))
+            self.sock.sendall(head_of(method, target, headers) + (body or b""))
             return
         headers["Transfer-Encoding"] = "chunked"
-        self.sock.sendall(self.send_head(method, target, headers))
+        self.sock.sendall(head_of(method, target, headers))
         try:
             for data in body:
                 if data:
