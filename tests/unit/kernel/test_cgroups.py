@@ -13,6 +13,7 @@ import pytest
 
 from lading.kernel import cgroups, process
 from lading.kernel.cgroups import Cgroup, Hierarchy, Mode, devices_bpf, v1, v2
+from lading.kernel.cgroups.settings import SWAP
 from lading.kernel.cgroups.v2 import CgroupV2
 from lading.kernel.errors import KernelError
 from lading.kernel.namespaces import clone3
@@ -172,6 +173,36 @@ def test_limits_are_in_the_files(cgroup: Cgroup) -> None:
     assert cgroup.apply(Resources(memory=Memory(limit=-1))) == []
     with pytest.raises(KernelError, match=r"write 2-99 to .*cpuset\.cpus"):
         cgroup.apply(Resources(cpu=Cpu(cpus="2-99")))
+
+
+def test_limits_are_in_the_files_of_v2(cgroup: Cgroup) -> None:
+    if not isinstance(cgroup, CgroupV2) or not cgroup.hierarchy.has("memory"):
+        pytest.skip("this host's limits are not in v2")
+    wanted = Resources(
+        memory=Memory(limit=64 << 20, swap=128 << 20, reservation=32 << 20),
+        cpu=Cpu(shares=512, quota=50_000, period=100_000, cpus="0"),
+        pids=Pids(20),
+    )
+    without_swap = [] if cgroups.support(cgroup.hierarchy).swap else [SWAP]
+    assert cgroup.apply(wanted) == without_swap
+    directory = Path(cgroup.directories()[""])
+    expected = {
+        "memory.max": str(64 << 20),
+        "memory.low": str(32 << 20),
+        "cpu.weight": "20",
+        "cpu.max": "50000 100000",
+        "cpuset.cpus": "0",
+        "pids.max": "20",
+    }
+    if not without_swap:
+        expected["memory.swap.max"] = str(64 << 20)
+    found = {name: (directory / name).read_text().strip() for name in expected}
+    assert found == expected
+    stats = cgroup.stats()
+    assert stats.memory is not None
+    assert stats.memory.limit == 64 << 20
+    assert cgroup.apply(Resources(memory=Memory(limit=-1), pids=Pids(-1))) == []
+    assert (directory / "memory.max").read_text() == "max\n"
 
 
 def test_unified_values_are_for_v2(cgroup: Cgroup) -> None:

@@ -17,6 +17,7 @@ from lading.kernel.syscalls import check, libc
 
 _PATIENCE = 5.0  # seconds for processes to freeze or to leave: far more than a live kernel needs
 _IN_MODIFY = 0x2
+_CANNOT_ENABLE = (errno.EBUSY, errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class CgroupV2(Cgroup):
@@ -56,18 +57,24 @@ class CgroupV2(Cgroup):
     def _enable(self, directory: str) -> None:
         """Enable for children every controller that *directory* has; usually all are already.
 
-        A controller that cannot be enabled is left out: `apply` then warns of its limits.
+        A cgroup that holds processes may give no controllers to children (and would give its
+        children no processes of their own if it got some of them), so it is left as it is: `apply`
+        then warns of the limits. So does it of a controller that cannot be enabled.
         """
         available = set(files.read(directory, "cgroup.controllers").split())
         missing = available - set(files.read(directory, "cgroup.subtree_control").split())
+        if not missing:
+            return
+        is_host_root = not os.path.exists(f"{directory}/cgroup.type")
+        if not is_host_root and files.process_ids(directory):
+            if directory != self._root:
+                return
+            self._clear_root()
         for controller in sorted(missing):
             try:
                 files.write(directory, "cgroup.subtree_control", f"+{controller}")
             except KernelError as error:
-                if error.errno == errno.EBUSY and directory == self._root:
-                    self._clear_root()
-                    files.write(directory, "cgroup.subtree_control", f"+{controller}")
-                elif error.errno not in (errno.EBUSY, errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL):
+                if error.errno not in _CANNOT_ENABLE:
                     raise
 
     def _clear_root(self) -> None:
