@@ -94,12 +94,12 @@ def route(
 
 
 class Netlink:
-    """A route netlink socket in the network namespace that the calling thread is in."""
+    """A netlink socket in the network namespace that the calling thread is in."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         with Attempt("open a netlink socket"):
             self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
             )
             self._socket.bind((0, 0))
 
@@ -137,7 +137,7 @@ class Netlink:
     def routes(self, family: int) -> list[tuple[str, int]]:
         """Give the main table's routes, but the default: (destination as CIDR, interface index)."""
         found = []
-        for message in self._dump(rtmsg, GETROUTE, family):
+        for message in self._list(rtmsg, GETROUTE, family):
             destination = message.get_attr("RTA_DST")
             if destination and message.get_attr("RTA_TABLE") == _MAIN_TABLE:
                 index = message.get_attr("RTA_OIF") or 0
@@ -148,7 +148,7 @@ class Netlink:
         """Give the interfaces that are ports of a bridge, each with the bridge's name."""
         found = [
             (message["index"], message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MASTER"))
-            for message in self._dump(ifinfmsg, GETLINK, socket.AF_UNSPEC)
+            for message in self._list(ifinfmsg, GETLINK, socket.AF_UNSPEC)
         ]
         names = {index: name for index, name, _ in found}
         return [(name, names.get(master, "")) for _, name, master in found if master]
@@ -156,15 +156,20 @@ class Netlink:
     def addresses(self, index: int) -> list[str]:
         """Give the addresses of an interface, each as "10.0.0.1/24"."""
         found = []
-        for message in self._dump(ifaddrmsg, GETADDR, socket.AF_UNSPEC):
+        for message in self._list(ifaddrmsg, GETADDR, socket.AF_UNSPEC):
             text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             if message["index"] == index and text:
                 found.append(f"{text}/{message['prefixlen']}")
         return found
 
-    def _dump(self, kind: type[Any], request: int, family: int) -> Iterator[Any]:
+    def _list(self, kind: type[Any], request: int, family: int) -> Iterator[Any]:
         message = kind()
         message["family"] = family
+        return self.dump(message, request)
+
+    def dump(self, message: Any, request: int) -> Iterator[Any]:
+        """Ask for a list by *message*, one of pyroute2's; give the answers, of the same type."""
+        kind = type(message)
         message["header"]["type"] = request
         message["header"]["flags"] = _REQUEST | _DUMP
         message.encode()
@@ -211,6 +216,14 @@ def namespace_of(pid: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def encoded(message: Any, kind: int, what: str, target: str, flags: int = 0) -> Request:
+    """Make a request of *message*, one of pyroute2's, that the kernel is to acknowledge."""
+    message["header"]["type"] = kind
+    message["header"]["flags"] = _REQUEST | _ACK | flags
+    message.encode()
+    return Request(what, target, bytearray(message.data))
+
+
 def _request(
     message: Any,
     kind: int,
@@ -220,13 +233,10 @@ def _request(
     fields: dict[str, int],
     attributes: Sequence[Any],
 ) -> Request:
-    message["header"]["type"] = kind
-    message["header"]["flags"] = _REQUEST | _ACK | flags
     for name, value in fields.items():
         message[name] = value
     message["attrs"] = attributes
-    message.encode()
-    return Request(what, target, bytearray(message.data))
+    return encoded(message, kind, what, target, flags)
 
 
 def _offsets(data: bytes) -> Iterator[tuple[int, tuple[int, int, bytes]]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from lading.errors import InvalidParameter, LadingError
-from lading.network import creation
+from lading.kernel.errors import KernelError
+from lading.network import conntrack, creation
 from lading.network.firewall import Firewall, Forward, Zone
 from lading.network.model import Endpoint, Network, PortRequest, PublishedPort
 from lading.network.publish import EVERYWHERE_4, EVERYWHERE_6, Held, Ports
@@ -93,6 +95,10 @@ class Publisher:
             getattr(self._firewall, verb)(forwards)
         except LadingError:
             return False
+        datagrams = [forward.host_port for forward in forwards if forward.protocol == "udp"]
+        if datagrams:
+            with suppress(KernelError):  # kernels without ctnetlink keep the flows for a while
+                conntrack.forget_udp(datagrams)
         return True
 
 

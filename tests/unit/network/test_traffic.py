@@ -82,6 +82,35 @@ def test_udp(lab: RunLab) -> None:
     lab(body)
 
 
+def test_udp_follows_the_port_to_another_container(lab: RunLab) -> None:
+    """The client's flow is remembered by the kernel, and must not lead to the old address."""
+
+    def body(lab: Lab) -> None:
+        wanted = (PortRequest(53, "udp", first=5353, last=5353),)
+        first = lab.run(ports=wanted)
+        lab.run()
+        old = lab.server(first, 53, socket.SOCK_DGRAM)
+        with lab.neighbour.inside():
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.settimeout(WAIT)
+        client.sendto(b"one", (HOST, 5353))
+        text, peer = old.recvfrom(100)
+        assert text == b"one"
+        old.sendto(b"answer", peer)
+        assert client.recvfrom(100)[0] == b"answer"
+        lab.manager.disconnect(first.endpoints[0].id, pid=first.pid)
+        lab.connect(first, "none")
+        kept = lab.run()
+        assert kept.ip == first.ip
+        second = lab.run(ports=wanted)
+        new = lab.server(second, 53, socket.SOCK_DGRAM)
+        client.sendto(b"two", (HOST, 5353))
+        assert new.recvfrom(100)[0] == b"two"
+        client.close()
+
+    lab(body)
+
+
 def test_what_is_not_published_is_not_reached_from_outside(lab: RunLab) -> None:
     def body(lab: Lab) -> None:
         web = lab.run(ports=(PortRequest(80, first=8080, last=8080),))
