@@ -33,6 +33,8 @@ from lading.engine.update import Updates
 from lading.engine.volumes import Volumes
 from lading.errors import LadingError
 from lading.image.store import ImageStore, ImageUser
+from lading.kernel import cgroups
+from lading.kernel.errors import KernelError
 from lading.network.manager import NetworkManager
 from lading.network.model import NetworkOptions
 from lading.shim.client import Spawner
@@ -145,6 +147,7 @@ class Engine:
         if self._lifecycle.spawner is not None:
             await self._lifecycle.spawner.close()
         self._manager.stop()
+        _remove_empty_parent(self.settings)
         self.events.close()
 
     async def _stop_containers(self) -> None:
@@ -192,6 +195,13 @@ class Engine:
                 found.add(image_id)
                 waiting += self._images.children(image_id)
         return found
+
+
+def _remove_empty_parent(settings: Settings) -> None:
+    """Remove the cgroup that containers' cgroups are in, if it is ours and the last has left."""
+    if settings.cgroup_parent == Settings().cgroup_parent:
+        with contextlib.suppress(KernelError):
+            cgroups.at(settings.cgroup_parent).delete_if_empty()
 
 
 def _network_options(settings: Settings) -> NetworkOptions:

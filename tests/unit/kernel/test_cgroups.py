@@ -149,6 +149,17 @@ def test_cgroups_below_are_listed_and_removed(cgroup: Cgroup, sleeper: int) -> N
     assert not below.exists()
 
 
+def test_a_parent_goes_with_its_last_child(cgroup: Cgroup) -> None:
+    parent = cgroups.at(os.path.dirname(cgroup.path), cgroup.hierarchy)
+    parent.delete_if_empty()
+    assert parent.exists()
+    assert cgroup.exists()
+    cgroup.delete()
+    parent.delete_if_empty()
+    assert not any(Path(directory).exists() for directory in parent.directories().values())
+    parent.delete_if_empty()
+
+
 def test_limits_are_in_the_files(cgroup: Cgroup) -> None:
     if cgroup.hierarchy.version != 1 or not cgroup.hierarchy.has("memory"):
         pytest.skip("this host's limits are not in v1")

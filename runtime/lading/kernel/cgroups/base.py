@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -125,6 +127,15 @@ class Cgroup(ABC):
 
         A cgroup that is gone already is fine. Raises KernelError EBUSY when processes stay.
         """
+
+    def delete_if_empty(self) -> None:
+        """Remove the cgroup where neither processes nor other cgroups are in it; never waits.
+
+        For a parent that several programs make their cgroups in: whoever leaves last takes it.
+        """
+        for directory in set(self.directories().values()):
+            with suppress(OSError):
+                os.rmdir(directory)
 
     @abstractmethod
     def exists(self) -> bool:
