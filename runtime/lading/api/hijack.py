@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from aiohttp.web_response import StreamResponse
-
 from lading.api.responses import RAW
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.web_request import BaseRequest
 
     from lading.api.connection import Connection
@@ -92,17 +89,6 @@ class HijackedProtocol(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection once what was written is sent."""
         self._transport.close()
-
-
-class HijackedResponse(StreamResponse):
-    """Stands for the response of a hijacked connection: all of it has been written already."""
-
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
-        """Send nothing."""
-        return request.writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Send nothing."""
 
 
 def wants_upgrade(request: BaseRequest) -> bool:

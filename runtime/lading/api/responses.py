@@ -12,6 +12,7 @@ from lading import __version__
 from lading.api.versions import CURRENT
 
 if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.web_request import BaseRequest
 
 STANDARD_HEADERS = {
@@ -24,6 +25,20 @@ STANDARD_HEADERS = {
 
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 RAW = "application/vnd.docker.raw-stream"
+
+
+class AlreadySent(StreamResponse):
+    """Stands for a response that was sent by other means, as far as it could be: adds nothing.
+
+    The connection is closed after it.
+    """
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
+        """Send nothing."""
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

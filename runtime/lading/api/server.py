@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from aiohttp.web_exceptions import HTTPException, HTTPRequestEntityTooLarge
+from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from aiohttp.web_response import StreamResponse
 
 from lading.api.call import BODY_LIMIT, Call
 from lading.api.connection import ConnectionServer
 from lading.api.operations import OPERATIONS, OWN_OPERATIONS, Group, Operation
-from lading.api.responses import STANDARD_HEADERS, error_response
+from lading.api.responses import AlreadySent, error_response
 from lading.api.router import Router
 from lading.api.versions import negotiate, split_version
 from lading.errors import LadingError, NotImplementedYet
@@ -64,24 +63,19 @@ class ApiServer:
             handler = self._handler(match.operation)
             if request.headers.get("Expect", "").lower() == "100-continue":
                 _continue(request)
-            response = await handler(Call(self._engine, request, version, match.name, query))
-        except LadingError as error:
-            response = self._failure(request, error.status, error.message)
+            return await handler(Call(self._engine, request, version, match.name, query))
         except HTTPRequestEntityTooLarge:
-            response = self._failure(
-                request, 413, f"the request's body is larger than {BODY_LIMIT} bytes"
-            )
-        except (HTTPException, ConnectionError, asyncio.CancelledError):
-            raise
+            text = f"the request's body is larger than {BODY_LIMIT} bytes"
+            return self._failure(request, 413, text)
+        except LadingError as error:
+            return self._failure(request, error.status, error.message)
         except Exception as error:
+            if request.transport is None or request.transport.is_closing():
+                log.debug("%s %s: the client left: %s", request.method, path, error)
+                return AlreadySent()
             log.exception("%s %s failed", request.method, path)
-            response = self._failure(
-                request,
-                500,
-                f"{match.operation.name} failed inside the daemon ({type(error).__name__}); "
-                "its log says more",
-            )
-        return response
+            text = f"{match.operation.name} failed inside the daemon ({type(error).__name__}); "
+            return self._failure(request, 500, text + "its log says more")
 
     def _handler(self, operation: Operation) -> Handler:
         handlers = self._handlers.get(operation.group)
@@ -99,7 +93,7 @@ class ApiServer:
         else:
             log.debug("%s %s: %d %s", request.method, request.raw_path, status, message)
         if request.writer.output_size:
-            raise ConnectionResetError(message)
+            return AlreadySent()
         response = error_response(status, message)
         if "Upgrade" in request.headers:
             response.force_close()
@@ -110,6 +104,3 @@ def _continue(request: BaseRequest) -> None:
     """Tell a client that waits for it to send its body."""
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-__all__ = ["STANDARD_HEADERS", "ApiServer", "Handler", "load_handlers"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.api.call import Call
-from lading.api.hijack import HijackedResponse, relay, take_over, wants_upgrade
-from lading.api.responses import MULTIPLEXED, RAW, empty, open_stream
+from lading.api.hijack import relay, take_over, wants_upgrade
+from lading.api.responses import MULTIPLEXED, RAW, AlreadySent, empty, open_stream
 from lading.api.streaming import while_connected
 from lading.api.versions import Version
 from lading.engine.model import AttachOptions, LogOptions
@@ -34,7 +34,7 @@ async def container_attach(call: Call) -> StreamResponse:
         session.close()
         raise
     await relay(stream, session, with_input=options.stdin and options.stream)
-    return HijackedResponse()
+    return AlreadySent()
 
 
 def _attach_options(call: Call) -> AttachOptions:

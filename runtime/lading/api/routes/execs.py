@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from lading.api.call import Call
 from lading.api.hijack import (
-    HijackedResponse,
     failure_text,
     relay,
     take_over,
     wants_upgrade,
 )
-from lading.api.responses import MULTIPLEXED, RAW, empty, json_response
+from lading.api.responses import MULTIPLEXED, RAW, AlreadySent, empty, json_response
 from lading.api.routes.container_io import MULTIPLEXED_SINCE, terminal_size
 from lading.engine.model import ExecConfig, ExecStartConfig, to_wire
 from lading.errors import LadingError
@@ -45,10 +44,10 @@ async def exec_start(call: Call) -> StreamResponse:
     except LadingError as error:
         await stream.write(failure_text(error.message, multiplexed=multiplexed))
         stream.close()
-        return HijackedResponse()
+        return AlreadySent()
     assert session is not None, "a start that is not detached has a session"
     await relay(stream, session, with_input=prepared.config.attach_stdin)
-    return HijackedResponse()
+    return AlreadySent()
 
 
 async def exec_resize(call: Call) -> StreamResponse:
