@@ -163,3 +163,16 @@ def test_demultiplexer_takes_any_pieces(size: int) -> None:
     frames = Demultiplexer()
     pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
     assert b"".join(frames.payload(piece) for piece in pieces) == b"hello!"
+
+
+async def test_a_body_that_comes_behind_its_head(served: Served) -> None:
+    await served.ask("POST", "/containers/x/exec", json={"Cmd": ["cat"], "AttachStdin": True})
+    reader, writer = await served.open()
+    head = "POST /exec/e1/start HTTP/1.1\r\nHost: l\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 2\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.write(b"{}hi")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    assert await reader.readexactly(2) == b"HI"
+    writer.close()
