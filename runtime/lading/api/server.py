@@ -88,7 +88,7 @@ class ApiServer:
 
     def _failure(self, request: BaseRequest, status: int, message: str) -> StreamResponse:
         """Make the response of a failure; one that comes amid a response ends the connection."""
-        if status >= 500:
+        if status == 500:
             log.error("%s %s: %s", request.method, request.raw_path, message)
         else:
             log.debug("%s %s: %d %s", request.method, request.raw_path, status, message)
