@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lading.engine import stats, top
+from lading.engine.announce import announce
 from lading.engine.attach import Attacher, Session
 from lading.engine.commit import CommitOptions, Commits
 from lading.engine.control import Control
@@ -191,7 +192,9 @@ class Containers:
         entry = self.registry.find(ref)
         _check_not_restarting(entry)
         pids = await entry.running_shim().pids()
-        return top.processes(pids, ps_args)
+        found = top.processes(pids, ps_args)
+        announce(self.lifecycle.events, entry.record, "top")
+        return found
 
     async def attach(self, ref: str, options: AttachOptions) -> Session:
         """Join a container's streams; see `lading.engine.attach.Session`."""

@@ -14,7 +14,7 @@ from lading.engine.announce import announce
 from lading.engine.attach import CHUNK, Session, StreamSession, stream_pair
 from lading.engine.background import Background
 from lading.engine.events import EventBus
-from lading.engine.failures import EXEC, failure_of
+from lading.engine.failures import CannotStart, executing
 from lading.engine.health import OUTPUT_LIMIT
 from lading.engine.model import ExecConfig, ExecStartConfig, Status
 from lading.engine.registry import Entry, Registry, not_running
@@ -122,11 +122,11 @@ class Execs:
         self._announce(entry, "exec_start", found)
         process = exec_process(entry.record, found.config, self._identity(entry, found.config))
         try:
-            found.pid = await shim.exec(found.id, process, sock=sock, streams=streams)
-        except LadingError as error:
-            failure = failure_of(error, EXEC)
-            found.running, found.exit_code = False, failure.exit_code
-            raise failure.error from error
+            with executing():
+                found.pid = await shim.exec(found.id, process, sock=sock, streams=streams)
+        except CannotStart as error:
+            found.running, found.exit_code = False, error.exit_code
+            raise
         entry.record.exec_ids.append(found.id)
         self.background.start(self._watch(entry, shim, found))
         return shim

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lading.engine import times
 from lading.engine.announce import announce
-from lading.engine.failures import failure_of
+from lading.engine.failures import OTHER, CannotStart, creating
 from lading.engine.model import NEVER, Status
 from lading.engine.registry import Entry
 from lading.engine.waits import WaitResult
@@ -79,6 +79,7 @@ class Lifecycle:
         entry.record.has_been_started = True
         self.watch(entry, shim)
         self.store.save(entry.record)
+        self.networking.tell_connected(entry.record)
         announce(self.events, entry.record, "start")
 
     async def _bring_up(self, entry: Entry) -> Shim:
@@ -88,12 +89,15 @@ class Lifecycle:
             raise Unavailable("containers cannot be started: the daemon is starting or stopping")
         self.networking.prepare(record)
         try:
-            shim = await self.spawner.spawn(self.bundles.make(record))
+            request = self.bundles.make(record)
+            with creating():
+                shim = await self.spawner.spawn(request)
             try:
                 self.networking.connect(record, shim.pid)
-                await shim.ready()
-                await _hand_over_clients(entry, shim)
-                await shim.start()
+                with creating():
+                    await shim.ready()
+                    await _hand_over_clients(entry, shim)
+                    await shim.start()
             except BaseException:
                 with contextlib.suppress(ShimError):
                     await shim.quit()
@@ -108,17 +112,17 @@ class Lifecycle:
     async def _note_failure(self, entry: Entry, error: Exception) -> LadingError:
         """Record why a container did not start, and give the error for the client."""
         known = error if isinstance(error, LadingError) else LadingError(str(error))
-        failure = failure_of(known)
         state = entry.state
-        state.exit_code, state.error = failure.exit_code, failure.error.message
+        state.exit_code = known.exit_code if isinstance(known, CannotStart) else OTHER
+        state.error = known.message
         _close_clients(entry)
         if state.status is not Status.CREATED:
             state.status = Status.EXITED
         self.store.save(entry.record)
-        entry.waits.exited(WaitResult(state.exit_code), final=True)
+        entry.waits.exited(WaitResult(state.exit_code, state.error), final=True)
         if entry.record.host_config.auto_remove:
             await self.auto_remove(entry)
-        return failure.error
+        return known
 
     def watch(self, entry: Entry, shim: Shim) -> None:
         """Take a running container's shim: wait for its end, and check its health meanwhile."""

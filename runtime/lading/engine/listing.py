@@ -12,7 +12,7 @@ from lading.engine.ports import parse_host_ports
 from lading.errors import InvalidParameter, LadingError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lading.engine.filters import Filters
     from lading.engine.model import Container
@@ -42,6 +42,8 @@ class Listing:
         self._images = self._ancestors(ancestors)
         self._before = self._moment(registry, "before")
         self._since = self._moment(registry, "since")
+        self._published = [_ports(value) for value in filters.get("publish", ())]
+        self._exposed = [_ports(value) for value in filters.get("expose", ())]
         self._names = [_pattern(value) for value in filters.get("name", ())]
 
     def select(self, registry: Registry, *, everything: bool, limit: int = 0) -> list[Container]:
@@ -73,8 +75,8 @@ class Listing:
             and terms.has_labels(filters, record.config.labels)
             and _any(filters, "network", lambda value: _is_in_network(record, value))
             and _any(filters, "volume", lambda value: _has_volume(record, value))
-            and _any(filters, "publish", lambda value: _has_port(record, value, published=True))
-            and _any(filters, "expose", lambda value: _has_port(record, value, published=False))
+            and _share_ports(self._published, record.host_config.port_bindings)
+            and _share_ports(self._exposed, record.config.exposed_ports)
             and _any(filters, "is-task", lambda value: value in ("false", "0"))
         )
 
@@ -173,11 +175,13 @@ def _has_volume(record: Container, wanted: str) -> bool:
     )
 
 
-def _has_port(record: Container, wanted: str, *, published: bool) -> bool:
-    """Match `80`, `80/udp` or a range `8000-8010/tcp` with published or exposed ports."""
-    span, _, protocol = wanted.partition("/")
-    numbers = parse_host_ports(span)
-    wished = {f"{number}/{protocol or 'tcp'}" for number in numbers}
-    if published:
-        return bool(wished & set(record.host_config.port_bindings or {}))
-    return bool(wished & set(record.config.exposed_ports or {}))
+def _ports(value: str) -> set[str]:
+    """Read `80`, `80/udp` or a range `8000-8010/tcp` as ports."""
+    span, _, protocol = value.partition("/")
+    return {f"{number}/{protocol or 'tcp'}" for number in parse_host_ports(span)}
+
+
+def _share_ports(wanted: list[set[str]], ports: Mapping[str, object] | None) -> bool:
+    """Tell whether one of the wanted ports is there, if any is wanted."""
+    own = set(ports or {})
+    return not wanted or any(each & own for each in wanted)

@@ -126,8 +126,12 @@ class Networking:
         )
         fill(settings, endpoint)
         _add_ports(record.network_settings.ports, endpoint)
-        self._announce("connect", record, endpoint)
         return endpoint
+
+    def tell_connected(self, record: Container) -> None:
+        """Publish that a container that runs now is in its networks."""
+        for endpoint in self.manager.endpoints_of(record.id):
+            self._announce("connect", record, endpoint)
 
     def disconnect(self, record: Container) -> None:
         """Let go of all of a stopped container's endpoints and ports."""
@@ -178,6 +182,7 @@ class Networking:
         except BaseException:
             record.network_settings.networks.pop(name, None)
             raise
+        self._announce("connect", record, endpoint)
         hosts, resolv_conf = Path(record.hosts_path), Path(record.resolv_conf_path)
         entries = _own_entries(record, [endpoint])
         hostsfile.write(hosts, hostsfile.with_entries(hosts.read_text(), entries))

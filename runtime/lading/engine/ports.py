@@ -30,7 +30,8 @@ def parse_port(text: str) -> Port:
     number, slash, protocol = text.partition("/")
     known = _PROTOCOLS.get(protocol.lower() if slash else "tcp")
     if known is None or not (number.isdecimal() and 0 < int(number) <= 65535):
-        raise InvalidParameter(f'invalid port specification: "{number}"')
+        shown = text if known is None else number
+        raise InvalidParameter(f'invalid port specification: "{shown}"')
     return Port(int(number), known)
 
 

@@ -201,7 +201,10 @@ class FakeNetworking:
         if self.error is not None:
             raise self.error
         self.connected.add(record.id)
-        self.events.publish(EventType.NETWORK, "connect", "net", {"container": record.id})
+
+    def tell_connected(self, record: Container) -> None:
+        if record.id in self.connected:
+            self.events.publish(EventType.NETWORK, "connect", "net", {"container": record.id})
 
     def disconnect(self, record: Container) -> None:
         if record.id in self.connected:

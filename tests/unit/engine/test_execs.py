@@ -62,8 +62,9 @@ async def test_a_command_that_cannot_be_executed(rig: Rig, number: int, code: in
     await rig.lifecycle.start(rig.add(record()))
     rig.shim.exec_error = StepFailed('exec: "nosuch": no', step="Exec", errno=number)
     exec_id = rig.execs.create("box", ExecConfig(cmd=["nosuch"]))
-    with pytest.raises(InvalidParameter) as raised:
+    with pytest.raises(LadingError) as raised:
         await rig.execs.start(exec_id, ExecStartConfig())
+    assert raised.value.status == 400
     assert raised.value.message == (
         "OCI runtime exec failed: exec failed: unable to start container process: "
         'exec: "nosuch": no'

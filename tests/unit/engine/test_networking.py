@@ -141,6 +141,7 @@ def test_connect_fills_in_what_inspect_shows(world: World) -> None:
     world.networking.prepare(made)
     world.networking.connect(made, PID)
     settings = made.network_settings
+    world.networking.tell_connected(made)
     endpoint = settings.networks["bridge"]
     assert (endpoint.ip_address, endpoint.ip_prefix_len, endpoint.gateway) == (
         "172.17.0.2", 16, "172.17.0.1",

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from lading.engine.engine import Engine
+from lading.engine.failures import CannotStart
 from lading.engine.model import (
     AttachOptions,
     Container,
@@ -30,7 +31,7 @@ from lading.engine.model import (
     UpdateConfig,
 )
 from lading.engine.settings import Settings
-from lading.errors import InvalidParameter, LadingError
+from lading.errors import LadingError
 from lading.kernel.cgroups import at
 from lading.kernel.mountinfo import mountinfo
 from lading.kernel.namespaces import CloneFlag, unshare
@@ -214,8 +215,9 @@ def test_commands_that_cannot_be_run(root: Path) -> None:
             ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied'),
         ):
             record = await made(engine, command)
-            with pytest.raises(InvalidParameter) as raised:
+            with pytest.raises(CannotStart) as raised:
                 await engine.containers.start(record.id)
+            assert raised.value.status == 400
             assert raised.value.message == (
                 "failed to create task for container: failed to create shim task: OCI runtime "
                 "create failed: runc create failed: unable to start container process: error "
@@ -224,6 +226,10 @@ def test_commands_that_cannot_be_run(root: Path) -> None:
             assert record.state.exit_code == code
             assert record.state.status is Status.CREATED
             await engine.containers.remove(record.id)
+        record = await made(engine, "true", host_sysctls={"foo.bar": "1"})
+        with pytest.raises(CannotStart, match="runc create failed: sysctl") as raised:
+            await engine.containers.start(record.id)
+        assert (raised.value.status, record.state.exit_code) == (500, 128)
         record = await made(engine, "true", user="nosuch")
         with pytest.raises(LadingError, match="unable to find user nosuch"):
             await engine.containers.start(record.id)
@@ -311,7 +317,7 @@ def test_exec(root: Path) -> None:
         assert (await run("id", "-u", user="mary"))[0] == "1000\n"
         assert "A=b" in (await run("env", env=["A=b"]))[0]
         exec_id = engine.execs.create(record.id, ExecConfig(cmd=["nosuch"]))
-        with pytest.raises(InvalidParameter, match="OCI runtime exec failed: exec failed: unable"):
+        with pytest.raises(CannotStart, match="OCI runtime exec failed: exec failed: unable"):
             await engine.execs.start(exec_id, ExecStartConfig())
         assert engine.execs.get(exec_id).exit_code == 127
         await engine.containers.kill(record.id)

@@ -239,6 +239,7 @@ def test_lists_show_running_ones_unless_told(registry: Registry) -> None:
         ({"status": ["x"]}, InvalidParameter, r"invalid value for state \(x\): must be one of"),
         ({"exited": ["x"]}, InvalidParameter, "invalid filter 'exited=x'"),
         ({"health": ["x"]}, InvalidParameter, r"invalid value for health \(x\)"),
+        ({"publish": ["x"]}, InvalidParameter, 'invalid port specification: "x"'),
         ({"before": ["x"]}, NotFound, "No such container: x"),
     ],
 )

@@ -151,7 +151,6 @@ def _check_joined_network(host: HostConfig, config: ContainerConfig) -> None:
         (host.links, f"container type network can't be used with links. {_UNDEFINED}"),
         (host.dns, "dns and the network mode"),
         (host.extra_hosts, "custom host-to-IP mapping and the network mode"),
-        (config.mac_address, "mac-address and the network mode"),
         (published, "port publishing and the container type network mode"),
         (config.exposed_ports, "port exposing and the container type network mode"),
     ):

@@ -25,9 +25,9 @@ def device_rules(limits: Resources, *, privileged: bool) -> list[LinuxDeviceCgro
     if privileged:
         return rules
     for mapping in limits.devices or ():
-        rules += [
-            _rule_of(info, mapping.cgroup_permissions or "rwm") for _, info in _mapped(mapping)
-        ]
+        access = mapping.cgroup_permissions or "rwm"
+        known = "".join(letter for letter in "rwm" if letter in access)
+        rules += [_rule_of(info, known) for _, info in _mapped(mapping) if known]
     rules += [_parse_rule(text) for text in limits.device_cgroup_rules or ()]
     return rules
 
