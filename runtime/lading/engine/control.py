@@ -179,7 +179,7 @@ class Control:
         with contextlib.suppress(ShimError):
             await entry.shim.resume()
         entry.state.status = Status.RUNNING
-        self.health.begin(entry)
+        self.health.begin(entry, afresh=False)
         self.store.save(entry.record)
         announce(self.events, entry.record, "unpause")
 

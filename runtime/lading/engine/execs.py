@@ -115,8 +115,8 @@ class Execs:
 
     async def _run(
         self, entry: Entry, found: Exec, sock: socket.socket | None, streams: Streams
-    ) -> Shim:
-        """Execute the process and watch for its end."""
+    ) -> tuple[Shim, asyncio.Task[None]]:
+        """Execute the process; gives the shim, and the task that takes note of its end."""
         shim = entry.running_shim()
         found.started = found.running = True
         self._announce(entry, "exec_start", found)
@@ -128,8 +128,7 @@ class Execs:
             found.running, found.exit_code = False, error.exit_code
             raise
         entry.record.exec_ids.append(found.id)
-        self.background.start(self._watch(entry, shim, found))
-        return shim
+        return shim, self.background.start(self._watch(entry, shim, found))
 
     async def _watch(self, entry: Entry, shim: Shim, found: Exec) -> None:
         try:
@@ -154,14 +153,15 @@ class Execs:
         found = self._create(entry, config)
         ours, theirs = stream_pair()
         try:
-            shim = await self._run(entry, found, theirs, Streams(stdout=True, stderr=True))
+            streams = Streams(stdout=True, stderr=True)
+            shim, watching = await self._run(entry, found, theirs, streams)
         except BaseException:
             ours.close()
             theirs.close()
             raise
         finally:
             del self._known[found.id]
-        return ProbeRun(shim, found.id, ours)
+        return ProbeRun(shim, found, watching, ours)
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
         """Set the size of an exec's terminal in characters."""
@@ -195,26 +195,30 @@ class Execs:
 class ProbeRun:
     """A probe that runs: its output is gathered up to what a health check keeps."""
 
-    def __init__(self, shim: Shim, exec_id: str, sock: socket.socket) -> None:
+    def __init__(
+        self, shim: Shim, found: Exec, watching: asyncio.Task[None], sock: socket.socket
+    ) -> None:
         self._shim = shim
-        self._exec_id = exec_id
+        self._found = found
+        self._watching = watching
         self._sock = sock
         self._raw = bytearray()
 
     async def finish(self) -> int:
-        """Read the output to its end; gives the exit code."""
+        """Read the output to its end; gives the exit code, once the end was told."""
         loop = asyncio.get_running_loop()
         try:
             while data := await loop.sock_recv(self._sock, CHUNK):
                 if len(self._raw) < 4 * OUTPUT_LIMIT:
                     self._raw += data
-            return await self._shim.exec_wait(self._exec_id)
+            await asyncio.shield(self._watching)
         finally:
             self._sock.close()
+        return self._found.exit_code or 0
 
     async def kill(self) -> None:
         """Send SIGKILL."""
-        await self._shim.exec_signal(self._exec_id, KILL)
+        await self._shim.exec_signal(self._found.id, KILL)
 
     @property
     def output(self) -> bytes:

@@ -96,14 +96,15 @@ class HealthChecks:
     background: Background
     save: Callable[[Container], None]
 
-    def begin(self, entry: Entry) -> None:
-        """Start probing a container that runs now: it counts as starting."""
+    def begin(self, entry: Entry, *, afresh: bool = True) -> None:
+        """Start probing a container that runs now: it counts as starting if it begins `afresh`."""
         record = entry.record
         command = probe_command(record)
         if not command or record.config.healthcheck is None:
             return
         health = record.state.health or Health()
-        health.status, health.failing_streak = HealthStatus.STARTING, 0
+        if afresh:
+            health.status, health.failing_streak = HealthStatus.STARTING, 0
         record.state.health = health
         schedule = Schedule.of(record.config.healthcheck)
         entry.probes = self.background.start(self._probe_on(entry, health, schedule, command))
@@ -144,19 +145,18 @@ class HealthChecks:
         except TimeoutError:
             with contextlib.suppress(LadingError):
                 await probe.kill()
-            text = _text(probe.output)
-            seconds = _duration(schedule.timeout)
-            return HealthcheckResult(
-                start, times.now(), -1, f"Health check exceeded timeout ({seconds}): {text}"
-            )
+            told = f"Health check exceeded timeout ({_duration(schedule.timeout)})"
+            output = _text(probe.output)
+            told += f": {output}" if output else ""
+            return HealthcheckResult(start, times.now(), -1, told)
         return HealthcheckResult(start, times.now(), code, _text(probe.output))
 
 
 def next_pause(health: Health, schedule: Schedule, started: int) -> float:
-    """Give the seconds to the next probe: quicker ones until the container is up."""
+    """Give the seconds to the next probe: other ones until the container is up."""
     within = time.time_ns() - started < schedule.start_period * SECOND
     if within and health.status is HealthStatus.STARTING:
-        return min(schedule.start_interval, schedule.interval)
+        return schedule.start_interval
     return schedule.interval
 
 

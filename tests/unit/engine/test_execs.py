@@ -165,7 +165,7 @@ async def test_a_probe_is_killed_at_its_timeout(rig: Rig) -> None:
     await telling
     assert isinstance(entry.state, State)
     assert entry.state.health is not None
-    assert entry.state.health.log[0].output == "Health check exceeded timeout (1ms): "
+    assert entry.state.health.log[0].output == "Health check exceeded timeout (1ms)"
     assert next(code.result() for code in rig.shim.exec_codes.values() if code.done()) == 137
     for sock, _ in rig.shim.attached:
         sock.close()

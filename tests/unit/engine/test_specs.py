@@ -72,7 +72,7 @@ def test_the_plain_container() -> None:
         f"HOSTNAME={made.config.hostname}",
         "HOME=/root",
     ]
-    assert process.user.additional_gids == [10]
+    assert process.user.additional_gids == [0, 10]
     assert process.capabilities is not None
     assert process.capabilities.effective == list(defaults.CAPABILITIES)
     assert not process.no_new_privileges

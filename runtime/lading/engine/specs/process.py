@@ -106,7 +106,9 @@ def environment(
 
 
 def _user(identity: Identity) -> User:
-    return User(uid=identity.uid, gid=identity.gid, additional_gids=list(identity.groups))
+    """Give the user; the primary group is an additional one, too, so that it cannot be shed."""
+    groups = dict.fromkeys((identity.gid, *identity.groups))
+    return User(uid=identity.uid, gid=identity.gid, additional_gids=list(groups))
 
 
 def _console_size(size: Sequence[int] | None) -> Box | None:
