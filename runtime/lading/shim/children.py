@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lading.kernel.errors import KernelError
 from lading.kernel.process import Exit, wait_pidfd
 from lading.shim.loop import READABLE
 
@@ -25,17 +27,27 @@ class Children:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._watched: set[int] = set()
+        self._not_ours_yet: list[Callable[[int], None]] = []
         self._alarm, self._trigger = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._alarm, READABLE, self._on_alarm)
         signal.set_wakeup_fd(self._trigger, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
 
     def watch(self, pid: int, pidfd: int, ended: Callable[[Exit], None]) -> None:
-        """Reap the child `pid` when it ends, and call `ended`; the pidfd stays the caller's."""
+        """Reap `pid` when it ends, and call `ended`; the pidfd stays the caller's.
+
+        It may be a grandchild: it is reaped, then, when its parent has ended and it is ours.
+        """
 
         def reap(_: int) -> None:
             self._loop.forget(pidfd)
-            outcome = wait_pidfd(pidfd)
+            try:
+                outcome = wait_pidfd(pidfd)
+            except KernelError as error:
+                if error.errno != errno.ECHILD:
+                    raise
+                self._not_ours_yet.append(reap)
+                return
             assert outcome is not None
             self._watched.discard(pid)
             ended(outcome)
@@ -52,6 +64,9 @@ class Children:
 
     def _reap_orphans(self) -> None:
         """Reap zombies up to a watched one, which hides the rest until it has been reaped."""
+        waiting, self._not_ours_yet = self._not_ours_yet, []
+        for reap in waiting:
+            reap(READABLE)
         with suppress(ChildProcessError):
             while zombie := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if zombie.si_pid in self._watched:

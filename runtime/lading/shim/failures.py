@@ -32,3 +32,9 @@ def note(bundle: str, error: Exception) -> None:
     lines = "".join(traceback.format_exception(error))
     with suppress(OSError), open(f"{bundle}/{NOTES_NAME}", "a", encoding="utf-8") as file:
         file.write(f"{rfc3339(time.time_ns())}\n{lines}\n")
+
+
+def note_bug(bundle: str, error: Exception) -> None:
+    """Write an error down unless it is one that can be expected."""
+    if not isinstance(error, (LadingError, OSError)):
+        note(bundle, error)

@@ -22,9 +22,14 @@ Callback = Callable[[int], None]
 
 
 class Loop:
-    """Calls back when descriptors become ready and when timers run out."""
+    """Calls back when descriptors become ready and when timers run out.
 
-    def __init__(self) -> None:
+    An error that a callback lets escape is a bug; it costs the descriptor, not the loop, and
+    `on_error` hears of it.
+    """
+
+    def __init__(self, on_error: Callable[[Exception], None]) -> None:
+        self._on_error = on_error
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._events: dict[int, int] = {}
@@ -58,8 +63,13 @@ class Loop:
         while self._running:
             for descriptor, events in self._epoll.poll(self._timeout()):
                 callback = self._callbacks.get(descriptor)
-                if callback is not None:  # an earlier callback of this round may have forgotten it
+                if callback is None:  # an earlier callback of this round has forgotten it
+                    continue
+                try:
                     callback(events)
+                except Exception as error:  # noqa: BLE001  # the other descriptors go on
+                    self.forget(descriptor)
+                    self._on_error(error)
             self._fire_timers()
 
     def stop(self) -> None:

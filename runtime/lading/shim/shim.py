@@ -1,6 +1,6 @@
 """The shim: parent of one container's processes, while one of them or a client is there.
 
-It creates the container of its bundle, tells the daemon, waits for `Start`, and serves then.
+It has the container of its bundle created, tells the daemon, waits for `Start`, and serves then.
 When PID 1 ends it passes on what was written, writes exit.json, tells every connected daemon,
 removes the cgroup, and ends when a daemon says so or when none is connected.
 """
@@ -10,23 +10,27 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.errors import Conflict, LadingError, NotFound
-from lading.oci import container as oci
+import msgspec
+
+from lading.errors import Conflict, LadingError
+from lading.kernel.process import pidfd_open
 from lading.oci import spec as oci_spec
-from lading.shim import files
+from lading.oci.container import Container
+from lading.shim import creator, files
 from lading.shim.children import Children
 from lading.shim.connections import Connection, Listener
-from lading.shim.failures import error_info, note
+from lading.shim.creator import Cloned, Running, SetUp, Undone
+from lading.shim.failures import error_info, note, note_bug
+from lading.shim.helpers import Helper
 from lading.shim.logwriter import LogWriter
 from lading.shim.loop import READABLE, Loop
-from lading.shim.moments import rfc3339
-from lading.shim.processes import PATIENCE, ExecutedProcess
+from lading.shim.moments import now
+from lading.shim.processes import PATIENCE, ExecutedProcess, Processes
 from lading.shim.protocol import (
     Attach,
     AttachEnded,
@@ -54,10 +58,9 @@ from lading.shim.stdio import ProcessStreams
 from lading.shim.transport import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lading.kernel.process import Exit
-    from lading.shim.protocol import Event, Request, SpawnRequest
+    from lading.shim.creator import Message
+    from lading.shim.protocol import ErrorInfo, Event, Request, SpawnRequest
 
 
 class Phase(Enum):
@@ -65,8 +68,24 @@ class Phase(Enum):
 
     CREATING = "being created"
     READY = "created"
+    STARTING = "being started"
     RUNNING = "running"
+    UNDOING = "being removed"
     ENDED = "stopped"
+
+
+class _Process(msgspec.Struct):
+    terminal: bool = False
+
+
+class _Config(msgspec.Struct):
+    """The part of config.json that the streams depend on."""
+
+    process: _Process = msgspec.field(default_factory=_Process)
+
+
+LATER = object()
+"""What a request's handler gives back when the answer follows."""
 
 
 class Shim:
@@ -75,84 +94,106 @@ class Shim:
     def __init__(self, request: SpawnRequest, control: socket.socket, forked_ns: int) -> None:
         self._request = request
         self._bundle = request.bundle
-        self._forked_ns = forked_ns
-        self._loop = Loop()
-        self._children = Children(self._loop)
-        self._connections: list[Connection] = []
-        self._execs: dict[str, ExecutedProcess] = {}
+        self._loop = Loop(lambda error: note(self._bundle, error))
         self._phase = Phase.CREATING
+        self._pid = 0
         self._paused = False
         self._exit: ExitStatus | None = None
+        self._clean = False
+        self._quitting = False
         self._oom_kills = 0
         self._oom_watch: int | None = None
-        self._quitting = False
+        self._answers: list[tuple[Connection, int]] = []
+        self._connections: list[Connection] = []
+        self._processes = Processes()
         self._listener: Listener | None = None
         self._connect(control)
+        try:
+            self._helper = self._fork_creator(forked_ns)
+            self._children = Children(self._loop)
+            self._helper.listen(self._loop, self._children, self._heard, self._creator_ended)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the daemon must hear of it
+            note_bug(self._bundle, error)
+            self._undone(error_info(error))
+            self._loop.stop()
 
     def run(self) -> None:
-        """Create the container and serve it to its end."""
+        """Serve the container to its end."""
         with suppress(FileNotFoundError):
             os.unlink(f"{self._bundle}/{files.EXIT_NAME}")
-        try:
-            self._create()
-            self._listener = Listener(self._loop, self._bundle, self._accept)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the daemon must hear of it
-            self._give_up(error)
+        self._listener = Listener(self._loop, self._bundle, self._accept)
         self._loop.run()
-        if self._listener is not None:
-            self._listener.close()
+        self._listener.close()
 
     # Creation
 
-    def _create(self) -> None:
-        """Clone PID 1; the loop goes on when it has set itself up."""
-        bundle = Path(self._bundle)
-        spec = oci_spec.load(bundle)
-        self._log = LogWriter(self._request.log)
+    def _fork_creator(self, forked_ns: int) -> Helper:
+        """Have the container created, first of all: the rest of the shim comes up meanwhile."""
+        request = self._request
+        with open(f"{self._bundle}/config.json", "rb") as file:
+            config = msgspec.json.decode(file.read(), type=_Config)
+        self._log = LogWriter(request.log)
         self._streams = ProcessStreams(
             self._loop,
-            tty=spec.process is not None and spec.process.terminal,
-            stdin=self._request.open_stdin,
-            stdin_once=self._request.stdin_once,
+            tty=config.process.terminal,
+            stdin=request.open_stdin,
+            stdin_once=request.stdin_once,
             log=self._log,
         )
-        self._created = oci.create(
-            bundle,
-            spec,
-            container_id=self._request.container_id,
-            state_dir=bundle,
-            stdio=self._streams.make(),
-        )
-        self._container = self._created.container
-        self._broadcast(Created(pid=self._created.pid, shim_pid=os.getpid()))
-        self._loop.watch(self._created.fileno(), READABLE, self._on_set_up)
+        stdio = self._streams.make()
+        helper = Helper(lambda link: creator.create(request, stdio, forked_ns, link), stdio)
+        self._streams.handed_over()
+        return helper
 
-    def _on_set_up(self, _: int) -> None:
-        """Take note that PID 1 waits for its start, or why it does not."""
-        self._loop.forget(self._created.fileno())
-        try:
-            readiness = self._created.ready()
-        except Exception as error:  # noqa: BLE001  # as above
-            self._give_up(error)
+    def _heard(self, message: Message, descriptors: list[int]) -> None:
+        """Pass on how far the creator is."""
+        match message:
+            case Cloned(pid=pid):
+                self._pid, self._pidfd = pid, pidfd_open(pid)
+                self._broadcast(Created(pid=pid, shim_pid=os.getpid()))
+            case SetUp():
+                self._streams.launched(descriptors.pop() if descriptors else None)
+                if self._phase is Phase.CREATING:
+                    self._phase = Phase.READY
+                    self._broadcast(Ready())
+            case Running():
+                self._started()
+            case Undone(error=error):
+                self._undone(error)
+
+    def _started(self) -> None:
+        self._phase = Phase.RUNNING
+        self._answer_all()
+        self._container = Container.load(Path(self._bundle))
+        self._children.watch(self._pid, self._pidfd, self._on_exit)
+        self._watch_oom()
+
+    def _undone(self, error: ErrorInfo) -> None:
+        """Tell why there is no container, whoever waits for one."""
+        if self._phase is Phase.STARTING:
+            for connection, seq in self._answers:
+                connection.send(Refusal(seq=seq, error=error))
+            self._answers.clear()
+        elif self._phase is not Phase.UNDOING:
+            self._broadcast(Failed(error=error))
+        self._phase = Phase.UNDOING
+
+    def _creator_ended(self) -> None:
+        """Go on only if the container was started; a creator that was killed has not undone it."""
+        if self._phase in (Phase.RUNNING, Phase.ENDED):
             return
-        self._phase = Phase.READY
-        self._streams.launched(readiness.terminal)
-        self._broadcast(Ready())
-
-    def _give_up(self, error: Exception) -> None:
-        """Tell why there is no container; what had been done for it is undone already."""
-        self._phase = Phase.ENDED
-        note(self._bundle, error)
-        self._broadcast(Failed(error=error_info(error)))
+        if self._phase is not Phase.UNDOING:
+            with suppress(LadingError, OSError):
+                Container.load(Path(self._bundle)).delete(force=True)
+            self._undone(creator.killed())
+        self._streams.finish()
+        self._answer_all()
         self._loop.stop()
 
     def _abort(self) -> None:
-        """Undo the creation: it is no longer wanted, or failed at its last step."""
-        self._loop.forget(self._created.fileno())
-        self._created.abort()
-        self._streams.finish()
-        self._phase = Phase.ENDED
-        self._loop.stop()
+        """Have the creation undone: it is no longer wanted."""
+        self._phase = Phase.UNDOING
+        self._helper.hang_up()
 
     # Daemons
 
@@ -167,20 +208,18 @@ class Shim:
             Hello(
                 container_id=self._request.container_id,
                 shim_pid=os.getpid(),
-                pid=self._created.pid,
+                pid=self._pid,
                 started=self._phase in (Phase.RUNNING, Phase.ENDED),
                 paused=self._paused,
-                execs=[process.state() for process in self._execs.values()],
+                execs=self._processes.states(),
                 exit=self._exit,
             )
         )
-        self._forget_ended()
+        self._processes.forget_ended()
 
     def _disconnected(self, connection: Connection) -> None:
         self._connections.remove(connection)
-        if self._connections:
-            return
-        if self._phase in (Phase.CREATING, Phase.READY):
+        if not self._connections and self._phase in (Phase.CREATING, Phase.READY):
             self._abort()  # nobody is left who could start it
         self._end_if_done()
 
@@ -193,16 +232,11 @@ class Shim:
         try:
             value = self._carry_out(connection, request, descriptors)
         except Exception as error:  # noqa: BLE001  # a request must never end the container
-            if not isinstance(error, (LadingError, OSError)):
-                note(self._bundle, error)
+            note_bug(self._bundle, error)
             connection.send(Refusal(seq=request.seq, error=error_info(error)))
             return
-        connection.send(Reply(seq=request.seq, value=encoded(value)))
-        if isinstance(request, Start):
-            self._started()
-        elif isinstance(request, Quit):
-            self._quitting = True
-            self._end_if_done()
+        if value is not LATER:
+            connection.send(Reply(seq=request.seq, value=encoded(value)))
 
     def _carry_out(
         self, connection: Connection, request: Request, descriptors: list[int]
@@ -212,13 +246,12 @@ class Shim:
             case Attach():
                 return self._attach(connection, request, descriptors)
             case Start():
-                self._start()
+                return self._start(connection, request)
             case Quit():
-                self._quit()
+                return self._quit(connection, request)
             case _:
                 self._require(Phase.RUNNING)
                 return self._serve(connection, request, descriptors)
-        return None
 
     def _serve(self, connection: Connection, request: Request, descriptors: list[int]) -> object:
         """Do what can be asked of a running container."""
@@ -246,109 +279,76 @@ class Shim:
             container_id = self._request.container_id
             raise Conflict(f"container {container_id} is {self._phase.value}")
 
-    def _start(self) -> None:
-        self._require(Phase.READY)
-        try:
-            self._created.start()
-        except BaseException:
-            self._streams.finish()
-            self._phase = Phase.ENDED
-            self._loop.stop()
-            raise
-        self._phase = Phase.RUNNING
+    def _answer_all(self) -> None:
+        """Answer those who have been waiting."""
+        answers, self._answers = self._answers, []
+        for connection, seq in answers:
+            connection.send(Reply(seq=seq))
 
-    def _started(self) -> None:
-        """Do what need not keep the daemon waiting: watch PID 1, and write down how it came up."""
-        now = time.time_ns()
-        self._children.watch(self._created.pid, self._created.pidfd, self._on_exit)
-        self._watch_oom()
-        steps = files.Steps(
-            steps=self._created.timings(),
-            warnings=self._created.warnings,
-            started_at=rfc3339(now),
-            total_ns=time.monotonic_ns() - self._forked_ns,
-        )
-        with suppress(OSError):
-            files.write(self._bundle, files.STEPS_NAME, steps)
+    def _start(self, connection: Connection, request: Start) -> object:
+        self._require(Phase.READY)
+        self._helper.begin()
+        self._phase = Phase.STARTING
+        self._answers.append((connection, request.seq))
+        return LATER
+
+    def _quit(self, connection: Connection, request: Quit) -> object:
+        self._require(Phase.CREATING, Phase.READY, Phase.UNDOING, Phase.ENDED)
+        self._answers.append((connection, request.seq))
+        self._quitting = True
+        if self._phase in (Phase.CREATING, Phase.READY):
+            self._abort()
+        self._end_if_done()
+        return LATER
 
     def _signal(self, request: Signal) -> None:
         if request.exec_id:
-            self._process(request.exec_id).signal(request.signo)
+            self._processes.running(request.exec_id).signal(request.signo)
         else:
             self._container.kill(request.signo, everyone=request.everyone)
 
     def _resize(self, request: Resize) -> None:
         streams = self._streams
         if request.exec_id:
-            streams = self._process(request.exec_id).streams
+            streams = self._processes.running(request.exec_id).streams
         if not streams.resize(request.height, request.width):
             raise Conflict(f"container {self._request.container_id} has no terminal to resize")
-
-    def _quit(self) -> None:
-        if self._phase is Phase.RUNNING:
-            self._require(Phase.ENDED)
-        if self._phase in (Phase.CREATING, Phase.READY):
-            self._abort()
 
     # Clients and further processes
 
     def _attach(self, connection: Connection, request: Attach, descriptors: list[int]) -> int:
-        self._require(Phase.CREATING, Phase.READY, Phase.RUNNING)
+        self._require(Phase.CREATING, Phase.READY, Phase.STARTING, Phase.RUNNING)
         sock = _socket_of(descriptors)
-        self._streams.attach(sock, request.streams, self._ended_for(connection, request.seq))
-        return request.seq
+        if sock is None:
+            raise Conflict("an attachment needs a socket")
 
-    def _ended_for(self, connection: Connection, attach_id: int) -> Callable[[bool], None]:
-        def ended(detached: bool) -> None:
-            connection.send(AttachEnded(attach_id=attach_id, detached=detached))
+        def ended(by_keys: bool) -> None:
+            connection.send(AttachEnded(attach_id=request.seq, detached=by_keys))
             self._end_if_done()
 
-        return ended
+        self._streams.attach(sock, request.streams, ended)
+        return request.seq
 
-    def _exec(self, connection: Connection, request: Exec, descriptors: list[int]) -> int:
-        """Run a process; its client is connected when it has been executed."""
-        if request.exec_id in self._execs:
-            raise Conflict(f"exec {request.exec_id} is already running")
-        process = oci_spec.decode_process(request.process)
-        attached = bool(descriptors)
-        streams = ProcessStreams(
-            self._loop,
-            tty=process.terminal,
-            stdin=attached and request.streams.stdin,
-            stdin_once=True,
-            output=attached,
+    def _exec(self, connection: Connection, request: Exec, descriptors: list[int]) -> object:
+        """Have a process executed; the answer comes when it is."""
+        process = ExecutedProcess(
+            self._loop, self._children, connection, request, self._exec_ended, self._exec_changed
         )
+        self._processes.add(process)
         try:
-            executed = oci.exec_process(self._container, process, stdio=streams.make())
+            process.execute(self._bundle, _socket_of(descriptors))
         except BaseException:
-            streams.finish()
+            self._processes.remove(process)
             raise
-        streams.launched(executed.terminal)
-        if attached:
-            sock = _socket_of(descriptors)
-            streams.attach(sock, request.streams, self._ended_for(connection, request.seq))
-        entry = ExecutedProcess(self._loop, request.exec_id, executed, streams, self._exec_ended)
-        self._execs[request.exec_id] = entry
-        self._children.watch(entry.pid, entry.pidfd, entry.reaped)
-        return entry.pid
+        return LATER
 
     def _exec_ended(self, process: ExecutedProcess) -> None:
         self._broadcast(ExecExited(exec_id=process.exec_id, exit_code=process.exit_code or 0))
+
+    def _exec_changed(self) -> None:
         if self._connections:
-            self._forget_ended()
+            self._processes.forget_ended()
         self._end_if_done()
-
-    def _forget_ended(self) -> None:
-        """Drop processes whose end a daemon has been told, and whose client has been served."""
-        for process in list(self._execs.values()):
-            if process.exit_code is not None and process.streams.served():
-                del self._execs[process.exec_id]
-
-    def _process(self, exec_id: str) -> ExecutedProcess:
-        process = self._execs.get(exec_id)
-        if process is None or process.exit_code is not None:
-            raise NotFound(f"exec {exec_id} is not running")
-        return process
 
     # The end
 
@@ -378,8 +378,9 @@ class Shim:
 
     def _on_exit(self, outcome: Exit) -> None:
         """Take the exit status, end what is left, and wait for the output."""
-        finished_at = rfc3339(time.time_ns())
+        finished_at = now()
         self._phase = Phase.ENDED
+        os.close(self._pidfd)
         self._count_oom_kills()
         with suppress(LadingError, OSError):
             if self._container.pids():
@@ -387,6 +388,7 @@ class Shim:
 
         def end() -> None:
             if self._exit is None:
+                self._streams.finish()
                 self._exit = ExitStatus(
                     exit_code=outcome.status,
                     oom_killed=self._oom_kills > 0,
@@ -402,7 +404,6 @@ class Shim:
 
     def _clean_up(self, status: ExitStatus) -> None:
         """Write exit.json, tell the daemons, and remove what the kernel has of the container."""
-        self._streams.finish()
         try:
             files.write(self._bundle, files.EXIT_NAME, status)
         except OSError as error:
@@ -412,26 +413,23 @@ class Shim:
             self._loop.forget(self._oom_watch)
             os.close(self._oom_watch)
         try:
-            self._created.close()
             self._container.delete()
         except (LadingError, OSError) as error:
             note(self._bundle, error)
+        self._clean = True
         self._end_if_done()
 
     def _end_if_done(self) -> None:
         """End when the container has, its clients are served, and no daemon needs to be told."""
-        if self._phase is not Phase.ENDED or self._exit is None:
+        if not self._clean:
             return
-        if self._connections and not self._quitting:
+        if self._quitting:
+            self._answer_all()
+        elif self._connections:
             return
-        processes = self._execs.values()
-        if self._streams.served() and all(
-            process.exit_code is not None and process.streams.served() for process in processes
-        ):
+        if self._streams.served() and self._processes.are_over():
             self._loop.stop()
 
 
-def _socket_of(descriptors: list[int]) -> socket.socket:
-    if not descriptors:
-        raise Conflict("an attachment needs a socket")
-    return socket.socket(fileno=descriptors.pop())
+def _socket_of(descriptors: list[int]) -> socket.socket | None:
+    return socket.socket(fileno=descriptors.pop()) if descriptors else None

@@ -136,15 +136,16 @@ def _run_shim_and_exit(request: SpawnRequest, control: int, forked_ns: int) -> N
     try:
         os.setsid()
         process.set_child_subreaper()
-        process.set_name(SHIM_NAME)
-        title.set_title(f"{SHIM_NAME} {request.container_id}")
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for number in range(3):
             os.dup2(null, number)
         os.close(null)
         os.chdir("/")
         os.umask(0o022)
-        Shim(request, socket.socket(fileno=control), forked_ns).run()
+        shim = Shim(request, socket.socket(fileno=control), forked_ns)
+        process.set_name(SHIM_NAME)
+        title.set_title(f"{SHIM_NAME} {request.container_id}")
+        shim.run()
         status = 0
     except Exception as error:  # noqa: BLE001  # nobody is above who could hear of it
         failures.note(request.bundle, error)

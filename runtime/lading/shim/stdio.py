@@ -72,7 +72,7 @@ class ProcessStreams:
     def make(self) -> Descriptors | None:
         """Make the process's descriptors, /dev/null where there is no stream; None with a tty.
 
-        They are closed by `launched`, when the process has them.
+        `handed_over` closes them.
         """
         if self.tty:
             return None
@@ -91,9 +91,14 @@ class ProcessStreams:
                 self._outputs[ours] = name
         return Descriptors(*child)
 
+    def handed_over(self) -> None:
+        """Let go of the process's own descriptors: whoever makes the process has them."""
+        for descriptor in self._theirs:
+            os.close(descriptor)
+        self._theirs.clear()
+
     def launched(self, terminal: int | None) -> None:
-        """Let go of the process's own descriptors, take its terminal, and begin to read."""
-        self._close_theirs()
+        """Take the process's terminal, and begin to read."""
         if terminal is not None:
             self._terminal = terminal
             os.set_blocking(terminal, False)
@@ -159,7 +164,7 @@ class ProcessStreams:
             self._loop.forget(self._terminal)
             os.close(self._terminal)
             self._terminal = None
-        self._close_theirs()
+        self.handed_over()
         for attachment in list(self._attachments):
             attachment.finish()
         if self._log is not None:
@@ -228,11 +233,6 @@ class ProcessStreams:
         if not self._outputs and self._all_read is not None:
             all_read, self._all_read = self._all_read, None
             all_read()
-
-    def _close_theirs(self) -> None:
-        for descriptor in self._theirs:
-            os.close(descriptor)
-        self._theirs.clear()
 
     # What attachments call
 

@@ -1,0 +1,142 @@
+"""What a shim has another process do: create the container, or execute a process in it.
+
+The creator is forked by the shim, carries out the plan, and ends. So the shim never waits for a
+mount or a hook, and none of the memory that a plan takes stays with it. The processes made are the
+creator's children, and the shim's, its nearest subreaper, when the creator has ended.
+
+    creator → shim   Cloned, then SetUp [terminal], then Running: a container
+                     Executed [terminal]: a further process
+                     Undone, at any point: nothing is left
+    shim → creator   Begin; hanging up means that the container is not wanted any more
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lading.oci import container as oci
+from lading.oci import spec as oci_spec
+from lading.shim import files, transport
+from lading.shim.failures import error_info, note, note_bug
+from lading.shim.moments import rfc3339
+from lading.shim.protocol import ErrorInfo
+
+if TYPE_CHECKING:
+    import socket
+
+    from lading.oci.container import Created, Stdio
+    from lading.shim.protocol import SpawnRequest
+
+
+class Cloned(msgspec.Struct, tag=True, frozen=True):
+    """PID 1 exists, in its namespaces."""
+
+    pid: int
+
+
+class SetUp(msgspec.Struct, tag=True, frozen=True):
+    """PID 1 waits for its start; the master side of its terminal comes along."""
+
+
+class Running(msgspec.Struct, tag=True, frozen=True):
+    """PID 1 executes its program."""
+
+
+class Executed(msgspec.Struct, tag=True, frozen=True):
+    """A further process executes its program; the master side of its terminal comes along."""
+
+    pid: int
+
+
+class Undone(msgspec.Struct, tag=True, frozen=True):
+    """It could not be done, and nothing of it is left."""
+
+    error: ErrorInfo
+
+
+class Begin(msgspec.Struct, tag=True, frozen=True):
+    """Let PID 1 run."""
+
+
+Message = Cloned | SetUp | Running | Executed | Undone
+
+
+def messages() -> transport.Reader[Message]:
+    """Give the reader of the shim's end."""
+    reader: transport.Reader[Message] = transport.Reader(Message)  # type: ignore[arg-type]
+    return reader
+
+
+def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: socket.socket) -> None:
+    """Create the container of the request's bundle, and start it when told to."""
+    bundle = Path(request.bundle)
+    created = None
+    try:
+        created = oci.create(
+            bundle,
+            oci_spec.load(bundle),
+            container_id=request.container_id,
+            state_dir=bundle,
+            stdio=stdio,
+        )
+        _send(link, Cloned(created.pid))
+        _send(link, SetUp(), created.ready().terminal)
+        if not _is_wanted(link):
+            created.abort()
+            return
+        created.start()
+    except Exception as error:  # noqa: BLE001  # whatever it is, the shim must hear of it
+        _give_up(link, request.bundle, error)
+        return
+    _send(link, Running())
+    _write_steps(request.bundle, created, forked_ns)
+
+
+def _is_wanted(link: socket.socket) -> bool:
+    """Wait for the start; False when the shim hangs up instead."""
+    return transport.Reader(Begin).receive(link) is not None
+
+
+def _write_steps(bundle: str, created: Created, forked_ns: int) -> None:
+    steps = files.Steps(
+        steps=created.timings(),
+        warnings=created.warnings,
+        started_at=rfc3339(time.time_ns()),
+        total_ns=time.monotonic_ns() - forked_ns,
+    )
+    try:
+        files.write(bundle, files.STEPS_NAME, steps)
+    except OSError as error:
+        note(bundle, error)
+
+
+def execute(bundle: str, process: msgspec.Raw, stdio: Stdio | None, link: socket.socket) -> None:
+    """Execute a further process in the container of the bundle."""
+    try:
+        container = oci.Container.load(Path(bundle))
+        executed = oci.exec_process(container, oci_spec.decode_process(process), stdio=stdio)
+    except Exception as error:  # noqa: BLE001  # as above
+        _give_up(link, bundle, error)
+        return
+    _send(link, Executed(executed.pid), executed.terminal)
+
+
+def killed() -> ErrorInfo:
+    """Say that a creator ended without a word."""
+    return ErrorInfo(message="the process that sets up the container's was killed")
+
+
+def _give_up(link: socket.socket, bundle: str, error: Exception) -> None:
+    note_bug(bundle, error)
+    _send(link, Undone(error_info(error)))
+
+
+def _send(link: socket.socket, message: Message, terminal: int | None = None) -> None:
+    transport.Packet(message, [] if terminal is None else [terminal]).send(link)
+    if terminal is not None:
+        os.close(terminal)
