@@ -54,16 +54,15 @@ def execute_spawner() -> SpawnerHandle:
 
     Raises OSError when that cannot be done.
     """
+    import subprocess  # not os.posix_spawn, whose children ignore signals 32 and 33 for ever
+
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        number = 3 if theirs.fileno() != 3 else 4  # dup2 onto itself would leave close-on-exec
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "lading.shim.spawner", str(number)],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), number)],
-        )
-    return SpawnerHandle(pid, ours)
+        number = theirs.fileno()
+        program = [sys.executable, "-m", "lading.shim.spawner", str(number)]
+        child = subprocess.Popen(program, pass_fds=[number])
+    child.returncode = 0  # whoever holds the handle waits for it
+    return SpawnerHandle(child.pid, ours)
 
 
 def _warm() -> None:

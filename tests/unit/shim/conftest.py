@@ -134,8 +134,8 @@ class Yard:
         name: str = "c",
         spec: Spec | None = None,
         log: LogConfig | None = None,
-        open_stdin: bool = False,
-        stdin_once: bool = False,
+        stdin: bool = False,
+        stdin_once: bool = True,
     ) -> Shim:
         """Bring up a container until it waits for its start."""
         bundle = self.bundle(name)
@@ -145,7 +145,7 @@ class Yard:
         request = SpawnRequest(
             container_id=self.container_id(name),
             bundle=str(bundle),
-            open_stdin=open_stdin,
+            open_stdin=stdin,
             stdin_once=stdin_once,
             log=log or LogConfig(path=str(self.log_path(name))),
         )
