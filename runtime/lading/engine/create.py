@@ -231,15 +231,12 @@ class Creation:
         labels = dict(mount.volume_labels or {})
         if mount.detail.anonymous:
             labels[ANONYMOUS_LABEL] = ""
-        try:
-            volume = self.volumes.create(
-                name,
-                driver=mount.volume_driver or record.host_config.volume_driver,
-                options=mount.volume_options,
-                labels=labels,
-            )
-        except NotFound as error:
-            raise NotFound(f"create {name}: {error}") from error
+        volume = self.volumes.create(
+            name,
+            driver=mount.volume_driver or record.host_config.volume_driver,
+            options=mount.volume_options,
+            labels=labels or None,
+        )
         if not known:
             undo.callback(self._remove_volume, name)
         mount.point.name = volume.name
