@@ -33,13 +33,13 @@ READ_BUFFER = 1 << 20
 class Connection(RequestHandler):
     """The server's side of one connection."""
 
-    __slots__ = ("_body_left", "_early", "_gone", "_held", "input_ended")
+    __slots__ = ("_early", "_gone", "_held", "_wanted", "input_ended")
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._gone: asyncio.Future[None] | None = None
         self._held = False
-        self._body_left = 0
+        self._wanted = 0
         self._early = bytearray()
         self.input_ended = False
 
@@ -48,19 +48,23 @@ class Connection(RequestHandler):
 
         Those bytes are input of a process, not a next request.
         """
+        if self._held and not self._wanted:
+            self._early += data
+            return
         if not self._held:
-            end = _hijack_request_end(data)
-            if not end:
+            self._wanted = _hijack_request_end(data)
+            if not self._wanted:
                 super().data_received(data)
                 return
             self._held = True
-            self._body_left = end
-        # The request's own body may come in packets of its own, behind the head.
-        own, input_ = data[: self._body_left], data[self._body_left :]
-        self._body_left -= len(own)
-        self._early += input_
-        if own:
-            super().data_received(own)
+        # aiohttp takes a body for input of the upgraded protocol unless head and body are
+        # given to it together, and they may come in packets of their own.
+        self._early += data
+        if len(self._early) >= self._wanted:
+            request = bytes(self._early[: self._wanted])
+            del self._early[: self._wanted]
+            self._wanted = 0
+            super().data_received(request)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp declares None
         """Keep the connection open when a client that hijacks it sends all its input at once."""

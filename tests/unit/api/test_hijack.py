@@ -63,6 +63,26 @@ async def test_input_sent_together_with_the_request(attachable: Served) -> None:
     writer.close()
 
 
+async def test_a_body_in_a_packet_of_its_own(served: Served) -> None:
+    _, answer = await served.ask("POST", "/containers/x/exec", json={"Cmd": ["cat"]})
+    reader, writer = await served.open()
+    body = b'{"Tty": false}'
+    writer.write(
+        f"POST /v1.51/exec/{answer['Id']}/start HTTP/1.1\r\nHost: l\r\nConnection: Upgrade\r\n"
+        "Upgrade: tcp\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+    )
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.write(body[:5])
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.write(body[5:])
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 UPGRADED")
+    writer.close()
+
+
 async def test_detach_keys_close_the_connection(attachable: Served) -> None:
     session = attachable.engine.containers.session
     reader, writer, _ = await attachable.hijack(ATTACH)
