@@ -75,7 +75,6 @@ def messages() -> transport.Reader[Message]:
 def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: socket.socket) -> None:
     """Create the container of the request's bundle, and start it when told to."""
     bundle = Path(request.bundle)
-    created = None
     try:
         created = oci.create(
             bundle,
@@ -84,9 +83,7 @@ def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: soc
             state_dir=bundle,
             stdio=stdio,
         )
-        _send(link, Cloned(created.pid))
-        _send(link, SetUp(), created.ready().terminal)
-        if not _is_wanted(link):
+        if not _is_wanted(created, link):
             created.abort()
             return
         created.start()
@@ -97,9 +94,14 @@ def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: soc
     _write_steps(request.bundle, created, forked_ns)
 
 
-def _is_wanted(link: socket.socket) -> bool:
-    """Wait for the start; False when the shim hangs up instead."""
-    return transport.Reader(Begin).receive(link) is not None
+def _is_wanted(created: Created, link: socket.socket) -> bool:
+    """Tell how far PID 1 is, and wait for the start; False when the shim hangs up instead."""
+    try:
+        _send(link, Cloned(created.pid))
+        _send(link, SetUp(), created.ready().terminal)
+        return transport.Reader(Begin).receive(link) is not None
+    except ConnectionError:
+        return False
 
 
 def _write_steps(bundle: str, created: Created, forked_ns: int) -> None:
@@ -136,7 +138,13 @@ def _give_up(link: socket.socket, bundle: str, error: Exception) -> None:
     _send(link, Undone(error_info(error)))
 
 
-def _send(link: socket.socket, message: Message, terminal: int | None = None) -> None:
-    transport.Packet(message, [] if terminal is None else [terminal]).send(link)
-    if terminal is not None:
-        os.close(terminal)
+def _send(link: socket.socket, message: Message, terminal: int | None = None) -> bool:
+    """Tell the shim; False when it has hung up, whether it was killed or wants no more."""
+    try:
+        transport.Packet(message, [] if terminal is None else [terminal]).send(link)
+    except OSError:
+        return False
+    finally:
+        if terminal is not None:
+            os.close(terminal)
+    return True
