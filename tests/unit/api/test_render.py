@@ -55,11 +55,11 @@ def test_durations(seconds: float, words: str) -> None:
     ("state", "words"),
     [
         (State(), "Created"),
-        (State(status=Status.RUNNING, started_at=ago(minutes=3)), "Up 3 minutes"),
+        (State(status=Status.RUNNING, started_at=ago(hours=3)), "Up 3 hours"),
         (State(status=Status.PAUSED, started_at=ago(hours=2)), "Up 2 hours (Paused)"),
         (
-            State(status=Status.EXITED, exit_code=137, finished_at=ago(minutes=5)),
-            "Exited (137) 5 minutes ago",
+            State(status=Status.EXITED, exit_code=137, finished_at=ago(hours=5)),
+            "Exited (137) 5 hours ago",
         ),
         (
             State(status=Status.RESTARTING, exit_code=1, finished_at=ago(hours=5)),
@@ -70,14 +70,14 @@ def test_durations(seconds: float, words: str) -> None:
         (
             State(
                 status=Status.RUNNING,
-                started_at=ago(minutes=3),
+                started_at=ago(hours=3),
                 health=Health(status=HealthStatus.HEALTHY),
             ),
-            "Up 3 minutes (healthy)",
+            "Up 3 hours (healthy)",
         ),
         (
-            State(status=Status.RUNNING, started_at=ago(minutes=3), health=Health()),
-            "Up 3 minutes (health: starting)",
+            State(status=Status.RUNNING, started_at=ago(hours=3), health=Health()),
+            "Up 3 hours (health: starting)",
         ),
     ],
 )
