@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -13,6 +16,7 @@ from lab.external import External
 from lab.lading import Lading
 from lab.paths import RESULTS
 from lab.reference import NEWEST, Reference
+from lab.shell import LabError
 from lab.slots import claim
 from scenarios.harness.facts import cgroup_mode
 from scenarios.harness.observations import Observations, differences
@@ -20,6 +24,7 @@ from scenarios.harness.parity import RECORDS, NoRecord, compare, place, recorded
 from scenarios.harness.subject import BUSYBOX, Subject
 
 Observe = Callable[[str, object], None]
+_LIMIT = 90
 _RECORDS = pytest.StashKey[dict[str, Observations]]()
 _VERDICT = pytest.StashKey[list[str]]()
 
@@ -51,7 +56,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """Clean up when asked to end, as with an interrupt from the keyboard."""
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGTERM, _terminated)
     config.stash[_RECORDS] = {}
     if config.getoption("--record") and config.getoption("--engine") != "docker":
         raise pytest.UsageError("--record keeps what Docker shows: it goes with --engine docker")
@@ -80,11 +91,35 @@ def _engine(name: str, config: pytest.Config) -> Engine:
     return Lading(claim("scn"))
 
 
+@contextmanager
+def _limited(what: str) -> Iterator[None]:
+    """Let an engine that does not answer fail one scenario, and not stop them all."""
+
+    def over(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"{what} took more than {_LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(_LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with _limited(f"the scenario {item.name}"):
+        return (yield)
+
+
 @pytest.fixture(scope="session")
 def running_engine(engine_name: str, pytestconfig: pytest.Config) -> Iterator[Subject]:
     """An engine that is up for the whole session, with busybox in it."""
     engine = _engine(engine_name, pytestconfig)
     try:
+        # What a run that was killed left under this name is no engine to test.
+        engine.down()
         engine.up()
         subject = Subject(engine)
         subject.load_base_images()
@@ -105,8 +140,12 @@ def running_engine(engine_name: str, pytestconfig: pytest.Config) -> Iterator[Su
 def engine(running_engine: Subject) -> Iterator[Subject]:
     """The engine, empty but for the base image, and checked for what a scenario left behind."""
     yield running_engine
-    running_engine.sweep()
-    running_engine.wait_until(lambda: not running_engine.leftovers(), "a clean host")
+    with _limited("the removal of what the scenario made"):
+        running_engine.sweep()
+        try:
+            running_engine.expect_nothing_left()
+        except LabError:
+            pytest.fail(f"left on the host: {running_engine.leftovers()}", pytrace=False)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 
 from lab import cgroups, dockercli, images
 from lab.engine import Engine
-from lab.shell import wait_until
+from lab.shell import LabError, wait_until
 from scenarios.harness.facts import ContainerFacts
 
 BUSYBOX = "busybox:latest"
@@ -44,11 +44,12 @@ class Subject:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.name = engine.name
+        self._charged: set[str] = set()
 
     @cached_property
     def client(self) -> docker.DockerClient:
         """docker-py, bound to the engine's socket."""
-        return docker.DockerClient(base_url=f"unix://{self.engine.socket}", timeout=120)
+        return docker.DockerClient(base_url=f"unix://{self.engine.socket}", timeout=60)
 
     @cached_property
     def host(self) -> Any:
@@ -159,15 +160,24 @@ class Subject:
         finally:
             self.engine.start()
 
-    def leftovers(self) -> dict[str, list[str]]:
-        """What containers that are gone left on the host, by kind; nothing is how it should be."""
-        found = {
-            "processes": sorted(map(str, cgroups.processes(self.engine.cgroup))),
-            "cgroups": self._cgroups(),
-            "interfaces": self._interfaces(),
-            "mounts": self._mounts(),
-        }
-        return {kind: names for kind, names in found.items() if names}
+    def expect_nothing_left(self) -> None:
+        """Wait until what is gone has left the host; each thing left is charged to one scenario.
+
+        Raises AssertionError that names it.
+        """
+        with suppress(LabError):
+            wait_until(lambda: not self.leftovers(), 20, "a clean host")
+        found = self.leftovers()
+        self._charged |= found
+        assert not found, f"left behind: {', '.join(sorted(found))}"
+
+    def leftovers(self) -> set[str]:
+        """What containers that are gone left on the host since it was last asked for."""
+        found = {f"process {pid}" for pid in cgroups.processes(self.engine.cgroup)}
+        found |= {f"cgroup {name}" for name in self._cgroups()}
+        found |= {f"interface {name}" for name in self._interfaces()}
+        found |= {f"mount {name}" for name in self._mounts()}
+        return found - self._charged
 
     def _cgroups(self) -> list[str]:
         places = cgroups.places(self.engine.cgroup)
@@ -185,5 +195,5 @@ class Subject:
     def _finished(self, words: list[str], stdin: str | bytes | None) -> Result:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-        done = subprocess.run(words, input=data, capture_output=True, timeout=180, env=environment)
+        done = subprocess.run(words, input=data, capture_output=True, timeout=60, env=environment)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
