@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lading.engine import times
 from lading.engine.announce import announce
 from lading.engine.failures import OTHER, CannotStart, creating
-from lading.engine.model import NEVER, Status
+from lading.engine.model import NEVER, Container, Status
 from lading.engine.registry import Entry
 from lading.engine.waits import WaitResult
 from lading.errors import Conflict, LadingError, NotModified, Unavailable
@@ -93,7 +93,7 @@ class Lifecycle:
             with creating():
                 shim = await self.spawner.spawn(request)
             try:
-                self.networking.connect(record, shim.pid)
+                await self._connect(record, shim)
                 with creating():
                     await shim.ready()
                     await _hand_over_clients(entry, shim)
@@ -108,6 +108,18 @@ class Lifecycle:
             self.bundles.remove(record)
             raise
         return shim
+
+    async def _connect(self, record: Container, shim: Shim) -> None:
+        """Connect the networks while the shim sets the container up.
+
+        If that failed the namespace is gone, and why it failed says more than that.
+        """
+        try:
+            self.networking.connect(record, shim.pid)
+        except LadingError:
+            with creating():
+                await shim.ready()
+            raise
 
     async def _note_failure(self, entry: Entry, error: Exception) -> LadingError:
         """Record why a container did not start, and give the error for the client."""

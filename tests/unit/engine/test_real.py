@@ -420,3 +420,23 @@ def test_the_daemons_end_stops_its_containers(root: Path) -> None:
             assert engine.containers.get(record.id).state.status is Status.EXITED
 
     in_own_network(root, work)
+
+
+def test_a_refusing_network_leaves_nothing(root: Path) -> None:
+    async def work(engine: Engine) -> None:
+        record = await made(engine, "true")
+        networking = engine.containers.networking
+
+        def refuse(*_: object) -> None:
+            raise LadingError("no such luck")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(networking), "connect", refuse)
+            for _ in range(5):
+                with pytest.raises(LadingError, match="no such luck"):
+                    await engine.containers.start(record.id)
+                assert not at(f"/{PARENT}/{record.id}").exists()
+        await engine.containers.start(record.id)
+        await engine.containers.wait(record.id)
+
+    isolated(root, work)
