@@ -15,7 +15,7 @@ LONGEST = 16 * 1024
 """Bytes of output in one entry, its newline included."""
 
 _DIRECT = bytes(b for b in range(0x20, 0x80) if b not in b'"\\<>&') + b"\n"
-_CONTROL = bytes(b for b in range(0x20) if b != 0x0A)
+_NOT_CONTROL = bytes(b for b in range(0x100) if b >= 0x20 or b == 0x0A)
 _NAMED = (
     (b"\\", rb"\\"),
     (b'"', rb"\""),
@@ -24,8 +24,8 @@ _NAMED = (
     (b"&", rb"\u0026"),
 )
 _SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
-_CONTROL_PATTERN = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _INVALID = re.compile("[\udc80-\udcff]")
+CARRIAGE_RETURN = 0x0D
 _PREFIX = b'{"log":"'
 
 
@@ -99,9 +99,9 @@ def escape(block: bytes) -> bytes:
         return block
     for character, replacement in _NAMED:
         block = block.replace(character, replacement)
-    if len(block.translate(None, _CONTROL)) != len(block):
-        block = block.replace(b"\r", rb"\r")
-        block = _CONTROL_PATTERN.sub(_as_code, block)
+    for code in set(block.translate(None, _NOT_CONTROL)):
+        escaped = rb"\r" if code == CARRIAGE_RETURN else b"\\u%04x" % code
+        block = block.replace(bytes((code,)), escaped)
     if block.isascii():
         return block
     for character, replacement in _SEPARATORS:
@@ -112,7 +112,3 @@ def escape(block: bytes) -> bytes:
         text = _INVALID.sub(r"\\ufffd", block.decode("utf-8", "surrogateescape"))
         block = text.encode()
     return block
-
-
-def _as_code(match: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % match.group()[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lading.errors import NotFound
+from lading.errors import Conflict, NotFound
 from lading.shim import files, transport
 from lading.shim.connections import SOCKET_NAME, reachable
 from lading.shim.link import Attachment, Link, ShimLost, error_of, silent_future
@@ -149,6 +149,9 @@ class Shim:
             process=transport.encoded(process),
             streams=streams or Streams(),
         )
+        if exec_id in self._exec_ends and not self._exec_ends[exec_id].done():
+            raise Conflict(f"exec {exec_id} is already running")
+        self._execs.pop(exec_id, None)
         self._exec_ends[exec_id] = silent_future()
         try:
             if sock is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.errors import Conflict, LadingError
+from lading.kernel.errors import KernelError
 from lading.kernel.process import pidfd_open
 from lading.oci import spec as oci_spec
 from lading.oci.container import Container
@@ -115,15 +116,15 @@ class Shim:
         except Exception as error:  # noqa: BLE001  # whatever it is, the daemon must hear of it
             note_bug(self._bundle, error)
             self._undone(error_info(error))
-            self._loop.stop()
 
     def run(self) -> None:
-        """Serve the container to its end."""
+        """Serve the container to its end, if it could be begun with."""
+        if self._phase is Phase.UNDOING:
+            return
         with suppress(FileNotFoundError):
             os.unlink(f"{self._bundle}/{files.EXIT_NAME}")
         self._listener = Listener(self._loop, self._bundle, self._accept)
         self._loop.run()
-        self._listener.close()
 
     # Creation
 
@@ -149,7 +150,10 @@ class Shim:
         """Pass on how far the creator is."""
         match message:
             case Cloned(pid=pid):
-                self._pid, self._pidfd = pid, pidfd_open(pid)
+                try:
+                    self._pid, self._pidfd = pid, pidfd_open(pid)
+                except KernelError:
+                    return  # it has failed already, and `Undone` is on the way
                 self._broadcast(Created(pid=pid, shim_pid=os.getpid()))
             case SetUp():
                 self._streams.launched(descriptors.pop() if descriptors else None)
@@ -187,6 +191,7 @@ class Shim:
                 Container.load(Path(self._bundle)).delete(force=True)
             self._undone(creator.killed())
         self._streams.finish()
+        self._stop_listening()
         self._answer_all()
         self._loop.stop()
 
@@ -416,8 +421,15 @@ class Shim:
             self._container.delete()
         except (LadingError, OSError) as error:
             note(self._bundle, error)
+        self._stop_listening()
         self._clean = True
         self._end_if_done()
+
+    def _stop_listening(self) -> None:
+        """Remove shim.sock, before anybody may make a new container in the bundle."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def _end_if_done(self) -> None:
         """End when the container has, its clients are served, and no daemon needs to be told."""

@@ -24,11 +24,13 @@ from lading.oci.spec import Process, Spec
 from lading.shim.client import Shim, Spawner
 from lading.shim.logfile import LogEntry, read
 from lading.shim.protocol import LogConfig, SpawnRequest, Streams
+from lading.shim.spawner import fork_spawner
 from lading.shim.streams import Demultiplexer
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = "sh cat echo grep head ls mount ps sleep kill true stty tty yes seq dd tail wc env"
-CGROUP_PARENT = "/lading-test-shim"
+CGROUP_PARENT = f"/lading-test-shim-{os.getpid()}"
+"""Of this run alone: it is removed at the end of each test."""
 PATIENCE = 20.0
 """Seconds after which a test that waits for something has failed."""
 
@@ -49,6 +51,13 @@ class Client:
                 assert data, f"ended before {text!r}: {self.got[-300:]!r}"
                 self.got += data
         return self.got
+
+    async def some(self, length: int) -> None:
+        """Read until `length` bytes have come."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(PATIENCE):
+            while len(self.got) < length:
+                self.got += await loop.sock_recv(self.sock, 65536)
 
     async def rest(self) -> bytes:
         """Read to the end."""
@@ -203,7 +212,7 @@ async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     """A place to run containers; checks afterwards that nothing of them is left."""
     if not BUSYBOX.exists():
         pytest.skip("a static /bin/busybox is needed")
-    spawner = await Spawner.start()
+    spawner = await Spawner.start(fork_spawner())
     made = Yard(tmp_path, spawner)
     made.make_root()
     yield made
