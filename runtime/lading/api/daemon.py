@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from lading.api.options import UsageError, parse
-from lading.errors import LadingError
+from lading.api.options import parse
+from lading.errors import InvalidParameter, LadingError
 from lading.oci.protect import execute_from_readonly_mount
 
 
@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
         serve(options, spawner)
     except LadingError as error:
         print(f"ladingd: {error.message}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        return 2 if isinstance(error, InvalidParameter) else 1
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lading import __version__
-from lading.errors import LadingError
+from lading.errors import InvalidParameter
 
 DEFAULT_ROOT = Path("/var/lib/lading")
 DEFAULT_RUN = Path("/run/lading")
@@ -32,7 +32,7 @@ the configuration file, which is JSON with Docker's daemon.json names:
 """
 
 
-class UsageError(LadingError):
+class UsageError(InvalidParameter):
     """The command line or the configuration file says something that cannot be."""
 
 
