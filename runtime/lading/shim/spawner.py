@@ -133,6 +133,7 @@ def _run_shim_and_exit(request: SpawnRequest, control: int, forked_ns: int) -> N
 
     status = 1
     try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # its own children it reaps itself
         os.setsid()
         process.set_child_subreaper()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
