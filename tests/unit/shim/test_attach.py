@@ -151,7 +151,9 @@ async def test_nobody_can_attach_after_the_end(yard: Yard) -> None:
 
 
 async def test_a_terminal_is_raw_and_has_a_size(yard: Yard) -> None:
-    script = "stty size; trap 'stty size' WINCH; echo ready; while :; do read x && echo got:$x; done"
+    script = (
+        "stty size; trap 'stty size' WINCH; echo ready; while :; do read x && echo got:$x; done"
+    )
     spec = yard.spec("sh", "-c", script, tty=True)
     assert spec.process is not None
     spec.process.console_size = None

@@ -57,7 +57,9 @@ async def test_the_start_is_written_down_step_by_step(yard: Yard) -> None:
 
 
 async def test_signals_reach_the_first_process(yard: Yard) -> None:
-    shim = await yard.create("sh", "-c", "trap 'echo got; exit 5' USR1; echo up; read x", stdin=True)
+    shim = await yard.create(
+        "sh", "-c", "trap 'echo got; exit 5' USR1; echo up; read x", stdin=True
+    )
     client = await yard.attach(shim)
     await shim.start()
     await client.until(b"up\n")

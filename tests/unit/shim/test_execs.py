@@ -25,9 +25,7 @@ async def running(yard: Yard, *args: str) -> Shim:
     return shim
 
 
-async def execute(
-    yard: Yard, shim: Shim, exec_id: str, *args: str, tty: bool = False
-) -> Client:
+async def execute(yard: Yard, shim: Shim, exec_id: str, *args: str, tty: bool = False) -> Client:
     client, theirs = yard.pair()
     await shim.exec(exec_id, yard.process(*args, tty=tty), sock=theirs, streams=ALL)
     return client
