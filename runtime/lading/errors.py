@@ -1,6 +1,7 @@
 """What can go wrong, as a user sees it.
 
-Every failure that is somebody's to mend reaches the API as one of these; anything else is a bug of ours.
+Every failure that is somebody's to mend reaches the API as one of these; anything else is a bug
+of ours.
 
     LadingError                 500  (an operation failed for a reason that the message names)
     ├── NotModified             304  the container is already in the asked state

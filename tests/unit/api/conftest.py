@@ -19,7 +19,7 @@ from .fakes import FakeEngine
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until the condition holds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+        while not condition():
             await asyncio.sleep(0)
 
 

@@ -134,7 +134,7 @@ async def answer_probes(rig: Rig, code: int) -> None:
     """Play the probe's process: some output, its end, its exit code."""
     async for event in rig.events.subscribe(filters={"event": ["exec_start"]}, since_nano=0):
         exec_id = event.attributes["execID"]
-        while exec_id not in rig.shim.exec_codes or not rig.shim.attached:  # noqa: ASYNC110
+        while exec_id not in rig.shim.exec_codes or not rig.shim.attached:
             await asyncio.sleep(0)
         sock, _ = rig.shim.attached.pop()
         sock.send(frame("stdout", b"fi") + frame("stderr", b"ne"))

@@ -400,7 +400,7 @@ def test_an_end_while_no_daemon_ran(root: Path) -> None:
             await engine.containers.start(record.id)
         ended = root / "run" / "containers" / record.id / "exit.json"
         fifo.write_text("")
-        while not ended.exists():  # noqa: ASYNC110 - a file of another process
+        while not ended.exists():
             await asyncio.sleep(0.01)
         async with running(root) as engine:
             found = engine.containers.get(record.id)
