@@ -54,6 +54,8 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # It tells of every request that is not HTTP, with a traceback; the client gets a 400 for it.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     set_level(level)
 
 

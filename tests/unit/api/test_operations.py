@@ -11,7 +11,7 @@ from lading.api.server import load_handlers
 router = Router(OPERATIONS + OWN_OPERATIONS)
 
 UNSERVED = {
-    "BuildPrune", "DistributionInspect", "ImageBuild", "ImagePush", "ImageSearch",
+    "DistributionInspect", "ImageBuild", "ImagePush", "ImageSearch",
     "Session", "SystemAuth",
 }  # fmt: skip
 """Operations that are answered with 501 for now."""
