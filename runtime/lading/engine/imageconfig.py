@@ -10,6 +10,7 @@ from lading.errors import InvalidParameter
 if TYPE_CHECKING:
     from lading.image.model import Config as ImageConfig
 
+
 def merge(config: ContainerConfig, image: ImageConfig | None) -> ContainerConfig:
     """Complete `config` in place from its image's, as Docker does, and give it back.
 
