@@ -93,13 +93,24 @@ async def system_info(call: Call) -> StreamResponse:
     )
     activity = info.Activity(engine.events.listeners, len(asyncio.all_tasks()))
     shown = await asyncio.to_thread(info.info, engine.settings, counts, activity)
-    if call.version < BRIDGE_FILTERS_UNTIL:
-        shown |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
+    _fit(shown, call.version)
     return json_response(shown)
+
+
+def _fit(shown: dict[str, Any], version: Version) -> None:
+    """Change what is shown into what a client of an older version knows."""
+    if version < BRIDGE_FILTERS_UNTIL:
+        shown |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
+    if version < FIREWALL_SINCE:
+        del shown["FirewallBackend"]
+    if version < KERNEL_MEMORY_UNTIL:
+        shown["KernelMemory"] = False
 
 
 _STOPPED = (Status.CREATED, Status.EXITED, Status.DEAD, Status.REMOVING)
 
+KERNEL_MEMORY_UNTIL = Version(1, 42)
+FIREWALL_SINCE = Version(1, 49)
 BRIDGE_FILTERS_UNTIL = Version(1, 50)
 """Older clients are told whether bridged frames pass the firewall; they do not need to here."""
 
