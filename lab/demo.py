@@ -5,134 +5,171 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lab import images
+from lab.demodaemon import SOCKET, DemoDaemon
 from lab.dockercli import any_words as docker_words
-from lab.http import ping
+from lab.hoststate import left_behind, snapshot
 from lab.paths import program
-from lab.shell import LabError, alive, end, wait_until
+from lab.shell import LabError, alive, wait_until
+from lab.terminal import on_terminal
 
-_ROOT = Path("/var/lib/lading-demo")
-_RUN = Path("/run/lading-demo")
-_SOCKET = _RUN / "lading.sock"
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _NGINX = ("nginx-light", "procps")
 _CONFIG = {
-    "Cmd": ["nginx", "-g", "daemon off; error_log stderr;"],
+    "Cmd": ["nginx", "-g", "daemon off;"],
     "ExposedPorts": {"80/tcp": {}},
     "StopSignal": "SIGQUIT",
 }
+_LINKS = {"var/log/nginx/access.log": "/dev/stdout", "var/log/nginx/error.log": "/dev/stderr"}
 _PORT = 8080
+_URL = f"http://127.0.0.1:{_PORT}/"
 
 
 def run() -> None:
     """Go through the main job; LabError names the step that did not do what it should."""
+    before = snapshot()
     with ExitStack() as stack:
-        stack.enter_context(_forwarding_restored())
         daemon = stack.enter_context(_daemon())
         _title("An image with nginx, from Debian's packages, without a registry")
-        archive = images.debian("nginx", "bookworm", _NGINX, _CONFIG)
+        archive = images.debian("nginx", "bookworm", _NGINX, _CONFIG, _LINKS)
         for path in (archive, images.busybox()):
-            print(_docker("load", "--input", str(path)))
-        for name, client in (("docker", _docker), ("lading", _lading)):
-            _title(f"A web server, by the {name} command")
+            _docker.run("load", "--input", str(path))
+        for client in (_docker, _lading):
+            _title(f"A web server, by the {client.name} command")
             _serve(client)
-            _title(f"Limits, by the {name} command")
+            _title(f"Limits, by the {client.name} command")
             _limits(client)
         _title("The daemon is killed; containers go on")
         _survive(daemon)
         _title("A bundle made by hand, by lading-oci")
         _bundle()
-    print("\nAll of it worked, and nothing is left behind.")
+    traces = left_behind(before, snapshot())
+    _check(not traces, f"this machine is not as it was before: {'; '.join(traces)}")
+    print("\nAll of it worked, and this machine is as it was before.")
 
 
-Client = Callable[..., str]
+class Client:
+    """A command line, bound to the demonstration's daemon; what it does is shown."""
+
+    def __init__(self, name: str, words: Callable[[], list[str]]) -> None:
+        self.name = name
+        self._words = words
+
+    def command(self, *words: str) -> list[str]:
+        """The words as they are executed."""
+        return [*self._words(), "--host", f"unix://{SOCKET}", *words]
+
+    def run(self, *words: str) -> str:
+        """Run it, show the command and its output, and give the output. Raises LabError."""
+        output = self.ask(*words, shown=True)
+        if output:
+            print(output)
+        return output
+
+    def ask(self, *words: str, shown: bool = False) -> str:
+        """Run it and give its output. Raises LabError: it fails."""
+        return _command(self.command(*words), [self.name, *words] if shown else None)
+
+    def on_terminal(self, *words: str) -> str:
+        """Run it on a terminal. Raises LabError: it fails."""
+        _show([self.name, *words])
+        code, output = on_terminal(self.command(*words))
+        _check(code == 0, f"{self.name} {' '.join(words)} ended with {code}: {output.strip()}")
+        print(output.rstrip())
+        return output
+
+    def state(self, container: str) -> dict[str, object]:
+        """The container's state by inspect."""
+        found: dict[str, object] = json.loads(self.ask("inspect", container))[0]["State"]
+        return found
 
 
-def _docker(*words: str) -> str:
-    return _command([*docker_words(), "--host", f"unix://{_SOCKET}", *words], ["docker", *words])
+_docker = Client("docker", docker_words)
+_lading = Client("lading", lambda: [program("lading")])
 
 
-def _lading(*words: str) -> str:
-    return _command([program("lading"), "--host", f"unix://{_SOCKET}", *words], ["lading", *words])
-
-
-def _command(command: list[str], shown: list[str]) -> str:
-    print(f"\033[36m$ {' '.join(shown)}\033[0m", flush=True)
+def _command(command: list[str], shown: list[str] | None) -> str:
+    if shown:
+        _show(shown)
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise LabError(f"{' '.join(shown)}: {(done.stderr or done.stdout).strip()}")
+        raise LabError(f"{' '.join(shown or command)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout.strip()
 
 
 def _serve(client: Client) -> None:
-    container = client("run", "--detach", "--publish", f"127.0.0.1:{_PORT}:80", "nginx")
+    container = client.run("run", "--detach", "--publish", f"127.0.0.1:{_PORT}:80", "nginx")
     try:
-        url = f"http://127.0.0.1:{_PORT}/"
-        follow = subprocess.Popen(
-            [program("lading"), "--host", f"unix://{_SOCKET}", "logs", "--follow", container],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        wait_until(lambda: "nginx" in _page(url), 20, "nginx's page")
-        print(f"$ curl {url}\n{_page(url).splitlines()[3].strip()}")
+        wait_until(lambda: "nginx" in _page(), 20, "nginx's page")
+        _show(["curl", "--silent", _URL])
+        print(next(line for line in _page().splitlines() if "<h1>" in line))
         _inside_and_outside(client, container)
         _layers(container)
-        print(client("stop", container))
-        state = json.loads(client("inspect", container))[0]["State"]
-        _check(state["ExitCode"] == 0, f"nginx ended with {state['ExitCode']}, not gracefully")
-        assert follow.stdout is not None
-        log = follow.stdout.read()
-        _check("GET / " in log or "curl" in log or not log, "the log does not show the request")
-        print("logs --follow showed:", *log.splitlines()[-2:], sep="\n  ")
+        log = _followed(client, container)
+        _check('"GET / HTTP/1.1" 200' in log, "the log does not show the request")
+        exit_code = client.state(container)["ExitCode"]
+        _check(exit_code == 0, f"nginx ended with {exit_code}, not gracefully")
     finally:
-        client("rm", "--force", "--volumes", container)
+        client.run("rm", "--force", "--volumes", container)
+    _check(client.ask("ps", "--all", "--quiet") == "", "the container is still listed")
+
+
+def _followed(client: Client, container: str) -> str:
+    """What `logs --follow` shows until the container is stopped."""
+    words = ("logs", "--follow", container)
+    _show([client.name, *words, "&"])
+    with subprocess.Popen(
+        client.command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as follow:
+        client.run("stop", container)
+        log, _ = follow.communicate(timeout=30)
+    print(log.rstrip())
+    return log
 
 
 def _inside_and_outside(client: Client, container: str) -> None:
-    inside = client("exec", container, "ps", "-o", "pid,args", "1")
-    print(inside)
-    pid = json.loads(client("inspect", container))[0]["State"]["Pid"]
-    _check("nginx" in inside.splitlines()[1], "nginx is not PID 1 in its container")
+    inside = client.on_terminal("exec", "-it", container, "ps", "-o", "pid,args", "1")
+    _check("nginx: master" in inside, "nginx is not PID 1 in its container")
+    pid = client.state(container)["Pid"]
     print(f"on the host it is PID {pid}: {Path(f'/proc/{pid}/comm').read_text().strip()}")
 
 
 def _layers(container: str) -> None:
     """Tell what every layer of the engine did for this container."""
-    found = json.loads(_lading("inspect", container))[0]
+    found = json.loads(_lading.ask("inspect", container))[0]
     pid = found["State"]["Pid"]
     print("  storage: upper directory", found["GraphDriver"]["Data"]["UpperDir"])
     network = found["NetworkSettings"]["Networks"]["bridge"]
     print(f"  network: {network['IPAddress']}/{network['IPPrefixLen']} by {network['Gateway']}")
     for kind in ("pid", "net", "mnt", "ipc", "uts"):
         print(f"  kernel:  {kind} namespace", os.readlink(f"/proc/{pid}/ns/{kind}"))
-    print(_lading("explain", container))
+    _lading.run("explain", container)
 
 
 def _limits(client: Client) -> None:
     words = ("--memory=100m", "--cpus=0.5", "busybox", "sleep", "60")
-    container = client("run", "--detach", *words)
+    container = client.run("run", "--detach", *words)
     try:
-        config = json.loads(client("inspect", container))[0]
-        pid = config["State"]["Pid"]
+        config = json.loads(client.ask("inspect", container))[0]
         limits = config["HostConfig"]
         _check(limits["Memory"] == 100 << 20, "inspect does not show the memory limit")
         _check(limits["NanoCpus"] == 500_000_000, "inspect does not show the CPU limit")
-        for controller, names in (
-            ("memory", ("memory.limit_in_bytes", "memory.max")),
-            ("cpu", ("cpu.cfs_quota_us", "cpu.max")),
+        print(f"inspect: Memory {limits['Memory']}, NanoCpus {limits['NanoCpus']}")
+        for controller, names, value in (
+            ("memory", ("memory.limit_in_bytes", "memory.max"), str(100 << 20)),
+            ("cpu", ("cpu.cfs_quota_us", "cpu.max"), "50000"),
         ):
-            path = _cgroup_file(pid, controller, names)
-            print(f"  {path}: {path.read_text().strip()}")
+            path = _cgroup_file(config["State"]["Pid"], controller, names)
+            content = path.read_text().strip()
+            _check(content.split()[0] == value, f"{path} has {content}, not {value}")
+            print(f"{path}: {content}")
     finally:
-        client("rm", "--force", container)
+        client.run("rm", "--force", container)
 
 
 def _cgroup_file(pid: int, controller: str, names: tuple[str, ...]) -> Path:
@@ -146,19 +183,21 @@ def _cgroup_file(pid: int, controller: str, names: tuple[str, ...]) -> Path:
     raise LabError(f"process {pid} has no {controller} limit in a cgroup")
 
 
-def _survive(daemon: _Daemon) -> None:
-    container = _docker("run", "--detach", "--interactive", "busybox", "cat")
+def _survive(daemon: DemoDaemon) -> None:
+    container = _docker.run("run", "--detach", "--interactive", "busybox", "cat")
     try:
-        pid = int(_docker("inspect", "--format", "{{.State.Pid}}", container))
+        pid = int(_docker.ask("inspect", "--format", "{{.State.Pid}}", container))
+        _show(["kill", "-9", str(daemon.pid)])
         daemon.kill()
         _check(alive(pid), "the container died with the daemon")
-        print(f"the daemon is gone, process {pid} is not")
+        print(f"the daemon is gone, the container's process {pid} is not; the next daemon:")
         daemon.start()
-        print(_docker("ps", "--format", "{{.ID}} {{.Image}} {{.Status}}"))
-        print(_docker("exec", container, "echo", "the next daemon talks to it"))
-        _docker("kill", container)
+        _docker.run("ps", "--format", "{{.ID}} {{.Image}} {{.Status}}")
+        said = _docker.run("exec", container, "echo", "the next daemon talks to it")
+        _check(said == "the next daemon talks to it", "exec gave something else")
+        _docker.run("stop", "--time", "1", container)
     finally:
-        _docker("rm", "--force", container)
+        _docker.run("rm", "--force", container)
 
 
 def _bundle() -> None:
@@ -176,73 +215,33 @@ def _bundle() -> None:
         spec["process"]["args"] = ["/bin/busybox", "sh", "-c", "echo I am PID $$ of this bundle"]
         config.write_text(json.dumps(spec))
         words = ["run", "--bundle", str(bundle), f"lading-demo-{os.getpid()}"]
-        print(_command([oci, *words], ["lading-oci", *words]))
-
-
-class _Daemon:
-    """The daemon that the demonstration starts, kills and starts again."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        words = [program("ladingd"), f"--root={_ROOT}", f"--run={_RUN}", "--bridge=lading-demo0",
-                 "--cgroup-parent=/lading-demo", f"--host=unix://{_SOCKET}"]  # fmt: skip
-        _RUN.mkdir(parents=True, exist_ok=True)
-        with open(_RUN / "ladingd.log", "ab") as log:
-            process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        self._process = process
-        wait_until(lambda: ping(_SOCKET) or process.poll() is not None, 30, "ladingd")
-        if process.poll() is not None:
-            log_lines = (_RUN / "ladingd.log").read_text().strip().splitlines()
-            raise LabError(f"ladingd did not start: {log_lines[-1] if log_lines else 'silently'}")
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            end(self._process.pid, 30)
-            self._process.wait()
+        output = _command([oci, *words], ["lading-oci", *words])
+        _check(output == "I am PID 1 of this bundle", f"the bundle said {output!r}")
+        print(output)
 
 
 @contextmanager
-def _daemon() -> Iterator[_Daemon]:
+def _daemon() -> Iterator[DemoDaemon]:
     _title("The daemon")
-    daemon = _Daemon()
+    daemon = DemoDaemon()
     try:
-        daemon.start()
-        print(_docker("version", "--format", "{{.Server.Version}}, API {{.Server.APIVersion}}"))
+        daemon.up()
+        _docker.run("version", "--format", "{{.Server.Version}}, API {{.Server.APIVersion}}")
         yield daemon
     finally:
-        daemon.stop()
-        shutil.rmtree(_RUN, ignore_errors=True)
-        from lab import cgroups
-
-        with suppress(LabError):
-            cgroups.remove("lading-demo")
+        daemon.down()
 
 
-@contextmanager
-def _forwarding_restored() -> Iterator[None]:
-    """The daemon lets this host forward packets; put that back at the end."""
-    before = _FORWARD.read_text()
-    try:
-        yield
-    finally:
-        if _FORWARD.read_text() != before:
-            _FORWARD.write_text(before)
+def _page() -> str:
+    return subprocess.run(["curl", "-s", "-m", "5", _URL], capture_output=True, text=True).stdout
 
 
-def _page(url: str) -> str:
-    done = subprocess.run(["curl", "-s", "-m", "5", url], capture_output=True, text=True)
-    return done.stdout
+def _show(words: list[str]) -> None:
+    print(f"\033[36m$ {' '.join(words)}\033[0m", flush=True)
 
 
 def _title(text: str) -> None:
-    print(f"\n\033[1m{text}\033[0m")
+    print(f"\n\033[1m{text}\033[0m", flush=True)
 
 
 def _check(fine: bool, complaint: str) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,14 @@ _BUSYBOX = Path("/bin/busybox")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CREATED = "2024-01-01T00:00:00Z"
 _MTIME = 1704067200
+_RECIPE = 2
+"""Raised when the way an archive is made changes, so that older ones are not taken for it."""
+
+_SPARE = (
+    "dev/*", "proc/*", "sys/*", "run/*", "etc/resolv.conf", "etc/hostname", "etc/machine-id",
+    "var/cache/apt/*", "var/cache/ldconfig/*", "var/lib/apt/lists/*", "var/log/*.log",
+    "var/log/apt/*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +57,24 @@ def busybox() -> Path:
     return _archive(f"busybox-{key}", recipe, _busybox_tar(program, applets.stdout.split()))
 
 
-def debian(name: str, release: str, packages: Sequence[str], config: Mapping[str, object]) -> Path:
-    """The archive of `name`:latest, a Debian release with packages in it. Raises LabError."""
+def debian(
+    name: str,
+    release: str,
+    packages: Sequence[str],
+    config: Mapping[str, object],
+    links: Mapping[str, str],
+) -> Path:
+    """The archive of `name`:latest, a Debian release with packages in it.
+
+    `links` are symbolic links to add, by their paths from the root. Raises LabError.
+    """
     tree = Tree(release, tuple(packages), "minbase")
     root = ensure(tree)
     settings = {"Env": [_PATH], **config}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    made_of = json.dumps([_RECIPE, settings, dict(links)], sort_keys=True)
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:8]
     return _archive(
-        f"{name}-{tree.key}-{digest}", Recipe(f"{name}:latest", settings), _tree_tar(root)
+        f"{name}-{tree.key}-{digest}", Recipe(f"{name}:latest", settings), _tree_tar(root, links)
     )
 
 
@@ -147,18 +166,21 @@ def _busybox_tar(program: bytes, applets: Sequence[str]) -> Iterator[bytes]:
     yield buffer.getvalue()
 
 
-def _tree_tar(root: Path) -> Iterator[bytes]:
-    """A tree as a tar in a fixed order; times from the package build, not from the unpacking."""
-    command = [
-        "tar", "--create", "--directory", str(root), "--sort=name", "--numeric-owner",
-        f"--mtime=@{_MTIME}", "--one-file-system", "--exclude=./dev/*", "--exclude=./proc/*",
-        "--exclude=./sys/*", "--exclude=./run/*", "--exclude=./var/cache/apt/*",
-        "--exclude=./var/lib/apt/lists/*", "--exclude=./var/log/*", "--exclude=./etc/resolv.conf",
-        "--exclude=./etc/hostname", ".",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while part := process.stdout.read(1 << 20):
-            yield part
-    if process.returncode:
-        raise LabError(f"tar of {root} ended with {process.returncode}")
+def _tree_tar(root: Path, links: Mapping[str, str]) -> Iterator[bytes]:
+    """A tree and links as a tar in a fixed order, all of one time; logs and caches stay out."""
+    with tempfile.TemporaryDirectory(prefix="lading-links-") as added:
+        for path, target in links.items():
+            place = Path(added) / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+        command = [
+            "tar", "--create", "--sort=name", "--numeric-owner", f"--mtime=@{_MTIME}",
+            "--one-file-system", *(f"--exclude=./{pattern}" for pattern in _SPARE),
+            f"--directory={root}", ".", f"--directory={added}", *sorted(links),
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while part := process.stdout.read(1 << 20):
+                yield part
+        if process.returncode:
+            raise LabError(f"tar of {root} ended with {process.returncode}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.paths import CACHE
 from lab.shell import LabError, require
 
+_EPOCH = "1704067200"
 _RECIPE = 1
 """Raised when the way a tree is made changes, so that older ones are not taken for it."""
 
@@ -98,6 +99,8 @@ def _mmdebstrap(tree: Tree, target: Path) -> str:
         str(target),
         mirror(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Files that say when an account was made say the same whenever the tree is made.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": _EPOCH}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     lines = done.stderr.strip().splitlines()
     return "" if done.returncode == 0 else (lines[-1] if lines else "it gave no reason")
