@@ -20,7 +20,7 @@ from lading.shim.logsources import sources, tail_offset, whole_lines
 from lading.shim.moments import SECOND, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
     from lading.shim.logsources import Source
@@ -68,7 +68,7 @@ _EVERYTHING = LogQuery()
 _decoder = msgspec.json.Decoder(LogEntry)
 
 
-async def read(path: Path, query: LogQuery = _EVERYTHING) -> AsyncIterator[list[LogEntry]]:
+async def read(path: Path, query: LogQuery = _EVERYTHING) -> AsyncGenerator[list[LogEntry], None]:
     """Yield what the log at `path` and its rotated predecessors hold; nothing if there is none."""
     cursor = _Cursor(path, query)
     try:
@@ -81,7 +81,7 @@ async def read(path: Path, query: LogQuery = _EVERYTHING) -> AsyncIterator[list[
 
 async def follow(
     path: Path, ended: asyncio.Event, query: LogQuery = _EVERYTHING
-) -> AsyncIterator[list[LogEntry]]:
+) -> AsyncGenerator[list[LogEntry], None]:
     """Yield as `read` does, then what is written, until `ended` is set and the rest was read.
 
     Ends at `query.until`, too, even if nothing is written then. `path`'s directory must exist.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from lading.shim.logwriter import INODE_COMMENT
@@ -11,14 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 256 * 1024
+HEAD = 128
 _GZIP_FIXED = 10
 """Bytes of a gzip header before its comment."""
+_GZIP_BLOCK = 128 * 1024
+"""Bytes of a gzip file that hold the beginning of its content for sure."""
 
 
 class Source(Protocol):
     """One file of a log; `inode` is the number it has or, compressed, had."""
 
     inode: int
+    head: bytes
+    """How it begins: an inode number is used again after its file was compressed."""
 
     def size(self) -> int:
         """Give its length in bytes, which grows while it is the current file."""
@@ -39,6 +45,7 @@ class PlainFile:
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self._descriptor).st_ino
+        self.head = self.read(0, HEAD)
 
     def size(self) -> int:
         """Give its length now."""
@@ -65,11 +72,12 @@ class PackedFile:
         known = comment.startswith(INODE_COMMENT)
         own = os.fstat(self._file.fileno()).st_ino
         self.inode = int(comment.removeprefix(INODE_COMMENT)) if known else own
+        self._file.seek(0)
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self.head = unpacker.decompress(self._file.read(_GZIP_BLOCK), HEAD)
 
     def _content(self) -> bytes:
         if self._data is None:
-            import zlib
-
             self._file.seek(0)
             self._data = zlib.decompress(self._file.read(), wbits=16 + zlib.MAX_WBITS)
         return self._data
@@ -95,14 +103,15 @@ def sources(path: str, after: int = 0) -> list[Source]:
     noticed) rather than not at all. If no file is `after`, all of them are newer.
     """
     found: list[Source] = []
-    seen: set[int] = set()
+    seen: set[tuple[int, bytes]] = set()
     for candidate in _candidates(path):
-        if candidate.inode == after or candidate.inode in seen:
+        identity = candidate.inode, candidate.head
+        if candidate.inode == after or identity in seen:
             candidate.close()
             if candidate.inode == after:
                 break
             continue
-        seen.add(candidate.inode)
+        seen.add(identity)
         found.append(candidate)
     return found[::-1]
 

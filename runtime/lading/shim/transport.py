@@ -70,9 +70,7 @@ class Reader(Generic[_MessageT]):
         Raises BlockingIOError when there is none yet, and msgspec.DecodeError for what is no
         message: the descriptors are closed then.
         """
-        data, descriptors, _, _ = socket.recv_fds(
-            sock, LARGEST_INLINE + 1, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-        )
+        data, descriptors = _receive(sock)
         if not data:
             return None
         try:
@@ -111,6 +109,17 @@ def shim_messages() -> Reader[ShimMessage]:
 def encoded(value: object) -> msgspec.Raw:
     """Encode what a Reply carries, or a part of a request."""
     return msgspec.Raw(_encoder.encode(value))
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive a packet; unlike with socket.recv_fds of 3.11, the flags count."""
+    descriptors = array.array("i")
+    room = socket.CMSG_LEN(MOST_DESCRIPTORS * descriptors.itemsize)
+    data, ancillary, _, _ = sock.recvmsg(LARGEST_INLINE + 1, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, descriptors.tolist()
 
 
 def _memfd_with(data: bytes) -> int:
