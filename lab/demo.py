@@ -195,7 +195,7 @@ def _survive(daemon: DemoDaemon) -> None:
         _docker.run("ps", "--format", "{{.ID}} {{.Image}} {{.Status}}")
         said = _docker.run("exec", container, "echo", "the next daemon talks to it")
         _check(said == "the next daemon talks to it", "exec gave something else")
-        _docker.run("stop", "--time", "1", container)
+        _docker.run("stop", "-t", "1", container)
     finally:
         _docker.run("rm", "--force", container)
 

@@ -70,7 +70,10 @@ class DemoDaemon(Daemon):
 
     def _clear(self) -> None:
         cgroups.remove(self.cgroup)
+        # A daemon that ended badly leaves these two; one that ended well has removed them.
         subprocess.run(["ip", "link", "delete", _BRIDGE], capture_output=True)
+        table = f"lading-{_BRIDGE}"
+        subprocess.run(["nft", "delete", "table", "inet", table], capture_output=True)
         for directory in (self.run_directory, self.root):
             shutil.rmtree(directory, ignore_errors=True)
         self.log.unlink(missing_ok=True)

@@ -23,12 +23,12 @@ def snapshot() -> Snapshot:
 
 
 def left_behind(before: Snapshot, after: Snapshot) -> list[str]:
-    """One sentence for each thing that is there now and was not, and the other way round."""
-    lines: list[str] = []
-    for kind, now in after.items():
-        lines += [f"{kind} left behind: {name}" for name in sorted(now - before[kind])]
-        lines += [f"{kind} gone: {name}" for name in sorted(before[kind] - now)]
-    return lines
+    """One sentence for each thing that is there now and was not."""
+    return [
+        f"{kind} left behind: {name}"
+        for kind, now in after.items()
+        for name in sorted(now - before[kind])
+    ]
 
 
 def _mounts() -> Iterable[str]:
