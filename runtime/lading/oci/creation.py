@@ -181,6 +181,7 @@ def create(
     container_id: str,
     state_dir: Path,
     stdio: Stdio | None = None,
+    sibling: bool = False,
     exec_fifo: bool = False,
     pivot: bool = True,
     preserve_fds: int = 0,
@@ -189,8 +190,9 @@ def create(
     """Clone the container's first process; returns when its namespaces (and id maps) exist.
 
     *state_dir* gets state.json; it may be the bundle itself. Without *stdio* the caller's own
-    0, 1 and 2 are passed on. With *exec_fifo* another process does the `Container.start`; the
-    connection ends at `ready` then. *preserve_fds* passes descriptors 3 … 2+N on, too. With
+    0, 1 and 2 are passed on. As a *sibling* the process is the child of the caller's parent, which
+    reaps it. With *exec_fifo* another process does the `Container.start`; the connection ends at
+    `ready` then. *preserve_fds* passes descriptors 3 … 2+N on, too. With
     *keep_config* the spec is copied into *state_dir*, for bundles that change or go away.
     Raises InvalidParameter for a spec that cannot be, Conflict when state_dir has a container,
     StepFailed when a step fails; all that was done is undone then.
@@ -225,7 +227,7 @@ def create(
     try:
         if keep_config:
             (state_dir / CONFIG_COPY).write_bytes(encode(spec))
-        launch = Launch(steps, _context(container, rootfs, hierarchy, stdio))
+        launch = Launch(steps, _context(container, rootfs, hierarchy, stdio, sibling=sibling))
         launch.begin()
     except BaseException:
         container.forget()
@@ -264,7 +266,12 @@ def _take_note(launch: Launch, container: Container) -> Created:
 
 
 def _context(
-    container: Container, rootfs: str, hierarchy: Hierarchy | None, stdio: Stdio | None
+    container: Container,
+    rootfs: str,
+    hierarchy: Hierarchy | None,
+    stdio: Stdio | None,
+    *,
+    sibling: bool,
 ) -> Context:
     record = container.record
     cgroup: Cgroup | None = None
@@ -286,6 +293,7 @@ def _context(
         cache=str(container.directory.parent / CACHE_NAME),
         directory=str(container.directory),
         stdio=stdio.triple() if stdio is not None else (0, 1, 2),
+        sibling=sibling,
     )
     if hierarchy is None and container.spec.linux is not None and container.spec.linux.resources:
         ctx.warnings.append("The host mounts no cgroup file system. Limits discarded.")

@@ -41,10 +41,16 @@ class Executed:
 
 
 def exec_process(
-    container: Container, process: Process, *, stdio: Stdio | None = None, preserve_fds: int = 0
+    container: Container,
+    process: Process,
+    *,
+    stdio: Stdio | None = None,
+    sibling: bool = False,
+    preserve_fds: int = 0,
 ) -> Executed:
     """Run *process* in all namespaces, the root and the cgroup of *container*.
 
+    As a *sibling* it is the child of the caller's parent, which reaps it.
     Returns when its program is executed (a few ms later); one that the kernel then refuses says
     so on its stderr and exits with 255. Raises Conflict when the container is not running,
     StepFailed for a step before that (errno ENOENT is the shell's 127, EACCES its 126).
@@ -77,6 +83,7 @@ def exec_process(
         cache=str(container.directory.parent / CACHE_NAME),
         directory=str(container.directory),
         stdio=stdio.triple() if stdio is not None else (0, 1, 2),
+        sibling=sibling,
     )
     ctx.target = target
     if container.cgroup is not None:

@@ -80,6 +80,7 @@ class Context:
         cache: str = "",
         directory: str = "",
         stdio: tuple[int, int, int] = (0, 1, 2),
+        sibling: bool = False,
     ) -> None:
         self.container_id = container_id
         self.bundle = bundle
@@ -93,6 +94,8 @@ class Context:
         self.directory = directory
         """The state directory, where the start fifo is."""
         self.stdio = stdio
+        self.sibling = sibling
+        """The process becomes the child of the runtime's parent."""
         self.channel: Channel | None = None
         """The connection to the other process."""
         self.pid = 0

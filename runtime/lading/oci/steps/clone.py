@@ -43,8 +43,9 @@ class Clone(Step, frozen=True):
             return
         own = _enter(self.joins)
         is_child = False
+        flags = self.flags | CloneFlag.PARENT if ctx.sibling else self.flags
         try:
-            ctx.pid, ctx.pidfd = namespaces.clone3(self.flags, cgroup_fd=ctx.cgroup_fd)
+            ctx.pid, ctx.pidfd = namespaces.clone3(flags, cgroup_fd=ctx.cgroup_fd)
             is_child = ctx.pid == 0
         finally:
             if not is_child:
