@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.paths import CACHE
 from lab.shell import LabError, require
 
+_APT = Path("/etc/apt")
 _EPOCH = "1704067200"
 _RECIPE = 1
 """Raised when the way a tree is made changes, so that older ones are not taken for it."""
@@ -46,8 +47,7 @@ def mirror() -> str:
 
     Raises LabError: its sources name none.
     """
-    sources = [Path("/etc/apt/sources.list")]
-    sources += sorted(Path("/etc/apt/sources.list.d").glob("*"))
+    sources = [_APT / "sources.list", *sorted((_APT / "sources.list.d").glob("*"))]
     for source in filter(Path.is_file, sources):
         for line in source.read_text().splitlines():
             words = line.split()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import gate
+from lab.gate import Counts, Step
+
+REPORT = """<testsuites><testsuite tests="7" failures="{failures}" errors="1" skipped="2"/>
+</testsuites>"""
+
+
+@pytest.fixture(autouse=True)
+def _quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "snapshot", lambda: {"mount": frozenset({"/"})})
+
+
+def step(code: int, report: Path | None = None, text: str = "") -> Step:
+    script = f"import sys, pathlib; {f'pathlib.Path({str(report)!r}).write_text({text!r});' if report else ''} sys.exit({code})"  # noqa: E501
+    return Step(f"ends with {code}", [sys.executable, "-c", script], report)
+
+
+def test_all_that_pass_pass(capfd: pytest.CaptureFixture[str]) -> None:
+    assert gate.run([step(0), step(0)])
+    assert capfd.readouterr().out.splitlines()[-1] == "2 passed, 0 failed, 0 skipped"
+
+
+def test_one_that_fails_fails_all_and_the_others_run(capfd: pytest.CaptureFixture[str]) -> None:
+    assert not gate.run([step(3), step(0)])
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-2:] == ["failed: ends with 3", "1 passed, 1 failed, 0 skipped"]
+
+
+def test_tests_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.xml"
+    assert not gate.run([step(1, report, REPORT.format(failures=1))])
+    assert capfd.readouterr().out.splitlines()[-1] == "3 passed, 2 failed, 2 skipped"
+
+
+def test_a_report_of_an_earlier_run_is_not_taken(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT.format(failures=0))
+    assert not gate.run([Step("crashes", [sys.executable, "-c", "exit(2)"], report)])
+    assert capfd.readouterr().out.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
+
+
+def test_what_is_left_behind_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    states = iter([{"mount": frozenset({"/"})}, {"mount": frozenset({"/", "/x"})}])
+    monkeypatch.setattr(gate, "snapshot", lambda: next(states))
+    assert not gate.run([step(0)])
+    assert "mount left behind: /x" in capfd.readouterr().out
+
+
+def test_counts_read_like_pytest_s() -> None:
+    assert Counts(5, 1, 2).line() == "5 passed, 1 failed, 2 skipped"
