@@ -44,7 +44,6 @@ def build(network: Network, request: EndpointRequest, inside: Sequence[Endpoint]
     )
     if not network.bridge:
         return endpoint
-    endpoint.mac_address = request.mac_address or links.random_mac()
     for pool in network.pools:
         subnet = ip_network(pool.subnet)
         gateway = "" if network.internal else pool.gateway
@@ -56,6 +55,7 @@ def build(network: Network, request: EndpointRequest, inside: Sequence[Endpoint]
             used = [other.ipv6_address for other in inside]
             endpoint.ipv6_address = ipam.allocate(pool, used, request.ipv6_address)
             endpoint.ipv6_prefix, endpoint.ipv6_gateway = subnet.prefixlen, gateway
+    endpoint.mac_address = request.mac_address or links.mac_of(endpoint.ipv4_address)
     return endpoint
 
 

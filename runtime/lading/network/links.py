@@ -55,6 +55,17 @@ def random_mac() -> str:
     return raw.hex(":")
 
 
+def mac_of(ipv4_address: str) -> str:
+    """Make the MAC address that goes with an IPv4 address; a random one where there is none.
+
+    An address is given to the next container at once, and neighbours go on sending to the MAC
+    that they know for it: with another one it could not be reached for seconds.
+    """
+    if not ipv4_address:
+        return random_mac()
+    return (b"\x02\x42" + socket.inet_aton(ipv4_address)).hex(":")
+
+
 def ensure_bridge(route: Netlink, name: str, addresses: list[str], mtu: int) -> int:
     """Make the bridge *name* unless it is there, with *addresses*, up; give its index.
 
