@@ -21,7 +21,7 @@ from docker.errors import APIError, NotFound
 
 from lading.api.demultiplex import Demultiplexer
 from lading.kernel.cgroups import at
-from lading.kernel.mountinfo import mountinfo
+from lading.kernel.mountinfo import mountinfo, under
 from lading.kernel.namespaces import CloneFlag, unshare
 
 BUSYBOX = next((path for path in ("/usr/bin/busybox", "/bin/busybox") if Path(path).exists()), "")
@@ -117,7 +117,6 @@ def read_all(connection: socket.socket, begun: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ladingd]:
-    mounts = {mount.mount_point for mount in mountinfo()}
     ladingd = Ladingd(tmp_path_factory.mktemp("lading-test-api"))
     ladingd.start()
     try:
@@ -129,9 +128,10 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ladingd]:
     finally:
         ladingd.end()
     assert not ladingd.socket.exists()
-    assert {mount.mount_point for mount in mountinfo()} <= mounts
-    assert not at(f"/{PARENT}").pids()
+    left = at(f"/{PARENT}").pids()
     at(f"/{PARENT}").delete()
+    assert not left
+    assert not under(mountinfo(), str(ladingd.place))
 
 
 @pytest.fixture
