@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from lading.api.responses import RAW
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 INPUT_LIMIT = 256 * 1024
 """Bytes of input that wait for the process before the client is made to wait."""
+
+
+ENDING = 0.5
+"""Seconds for a process to end in, once its output has."""
 
 
 class HijackedProtocol(asyncio.Protocol):
@@ -112,13 +117,26 @@ def take_over(request: BaseRequest, content_type: str) -> HijackedProtocol:
     return stream
 
 
-async def relay(stream: HijackedProtocol, session: Session, *, with_input: bool) -> None:
-    """Pass bytes between a client and a process until the output ends or either side leaves."""
+async def relay(
+    stream: HijackedProtocol,
+    session: Session,
+    *,
+    with_input: bool,
+    ended: asyncio.Event | None = None,
+) -> None:
+    """Pass bytes between a client and a process until the output ends or either side leaves.
+
+    With `ended`, the connection is closed when the process has ended as well: a client asks for
+    its exit code at once. One that closes its output and lives on is not waited for long.
+    """
     output = asyncio.create_task(_pump_output(stream, session))
     pump = _pump_input if with_input else _drop_input
     tasks = [output, asyncio.create_task(pump(stream, session))]
     try:
         await asyncio.wait((output, stream.lost), return_when=asyncio.FIRST_COMPLETED)
+        if ended is not None and not stream.lost.done():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), ENDING)
     finally:
         for task in tasks:
             task.cancel()

@@ -41,6 +41,7 @@ class Exec:
     pid: int = 0
     can_remove: bool = False
     started: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
 
 @dataclass(slots=True)
@@ -137,6 +138,7 @@ class Execs:
             # The shim ended with its container, which took the process along.
             found.exit_code = 128 + KILL
         found.running = False
+        found.ended.set()
         if found.id in entry.record.exec_ids:
             entry.record.exec_ids.remove(found.id)
         self._announce(entry, "exec_die", found, exitCode=str(found.exit_code))

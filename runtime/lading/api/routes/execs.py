@@ -46,7 +46,8 @@ async def exec_start(call: Call) -> StreamResponse:
         stream.close()
         return AlreadySent()
     assert session is not None, "a start that is not detached has a session"
-    await relay(stream, session, with_input=prepared.config.attach_stdin)
+    with_input = prepared.config.attach_stdin
+    await relay(stream, session, with_input=with_input, ended=prepared.ended)
     return AlreadySent()
 
 
