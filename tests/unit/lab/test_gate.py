@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -48,12 +49,18 @@ def test_a_report_of_an_earlier_run_is_not_taken(
     assert capfd.readouterr().out.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
 
 
-def test_what_is_left_behind_fails(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_left_behind_fails_where_nobody_else_is(
+    alone: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    states = iter([{"mount": frozenset({"/"})}, {"mount": frozenset({"/", "/x"})}])
+    others = frozenset() if alone else frozenset({"1 /x/ladingd"})
+    before = {"mount": frozenset({"/"}), "process": others}
+    states = itertools.chain(
+        [before], itertools.repeat({**before, "mount": frozenset({"/", "/x"})})
+    )
+    monkeypatch.setattr(gate, "_PATIENCE", 0)
     monkeypatch.setattr(gate, "snapshot", lambda: next(states))
-    assert not gate.run([step(0)])
+    assert gate.run([step(0)]) is not alone
     assert "mount left behind: /x" in capfd.readouterr().out
 
 
