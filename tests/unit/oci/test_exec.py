@@ -95,7 +95,7 @@ def test_it_has_its_own_user_capabilities_and_limits(bench: Bench, running: Crea
         user=User(uid=1000, gid=1000, additional_gids=[7]),
         capabilities=LinuxCapabilities(bounding=["CAP_KILL"]),
         no_new_privileges=True,
-        rlimits=[POSIXRlimit(type="RLIMIT_NOFILE", soft=21, hard=22)],
+        rlimits=[POSIXRlimit(type="RLIMIT_NOFILE", soft=210, hard=220)],
         oom_score_adj=50,
     )
     outcome = execute(bench, running, process)
@@ -111,7 +111,7 @@ def test_it_has_its_own_user_capabilities_and_limits(bench: Bench, running: Crea
         "Seccomp:",
         "2",
     ]
-    assert words[11:] == ["21", "/home/test", "50"]
+    assert words[11:] == ["210", "/home/test", "50"]
 
 
 @pytest.mark.parametrize(

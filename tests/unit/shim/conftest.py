@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,16 @@ CGROUP_PARENT = f"/lading-test-shim-{os.getpid()}"
 """Of this run alone: it is removed at the end of each test."""
 PATIENCE = 20.0
 """Seconds after which a test that waits for something has failed."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cgroup_stays() -> Iterator[None]:
+    """Remove the run's cgroup at its very end, with what a test that failed left in it."""
+    yield
+    parent = cgroups.at(CGROUP_PARENT)
+    parent.kill()
+    with suppress(LadingError, OSError):
+        parent.delete()
 
 
 @dataclass
