@@ -37,8 +37,9 @@ def _mounts() -> Iterable[str]:
 
 
 def _cgroups() -> Iterable[str]:
-    for directory, children, _files in os.walk("/sys/fs/cgroup"):
-        yield from (f"{directory}/{name}" for name in children if _MARK in name)
+    """Those with our mark in their name: by that alone, as each may be in many hierarchies."""
+    for _directory, children, _files in os.walk("/sys/fs/cgroup"):
+        yield from (name for name in children if _MARK in name)
 
 
 def _interfaces() -> Iterable[str]:
