@@ -27,11 +27,30 @@ class Children:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._watched: set[int] = set()
+        self._holds = 0
         self._not_ours_yet: list[Callable[[int], None]] = []
         self._alarm, self._trigger = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._alarm, READABLE, self._on_alarm)
         signal.set_wakeup_fd(self._trigger, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
+
+    def hold(self) -> None:
+        """Keep orphans until `release`: one of the children to come is not known yet."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Reap orphans again, when all that has been held for is known."""
+        self._holds -= 1
+        self._reap_orphans()
+
+    def expect(self, pid: int) -> None:
+        """Keep `pid` for a later `watch`, if it ends before."""
+        self._watched.add(pid)
+
+    def abandon(self, pid: int) -> None:
+        """Let a child go that was expected."""
+        self._watched.discard(pid)
+        self._reap_orphans()
 
     def watch(self, pid: int, pidfd: int, ended: Callable[[Exit], None]) -> None:
         """Reap `pid` when it ends, and call `ended`; the pidfd stays the caller's.
@@ -42,13 +61,15 @@ class Children:
         def reap(_: int) -> None:
             self._loop.forget(pidfd)
             try:
-                outcome = wait_pidfd(pidfd)
+                outcome = wait_pidfd(pidfd, block=False)
             except KernelError as error:
                 if error.errno != errno.ECHILD:
                     raise
                 self._not_ours_yet.append(reap)
                 return
-            assert outcome is not None
+            if outcome is None:
+                self._loop.watch(pidfd, READABLE, reap)
+                return
             self._watched.discard(pid)
             ended(outcome)
             self._reap_orphans()
@@ -67,6 +88,8 @@ class Children:
         waiting, self._not_ours_yet = self._not_ours_yet, []
         for reap in waiting:
             reap(READABLE)
+        if self._holds:
+            return
         with suppress(ChildProcessError):
             while zombie := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if zombie.si_pid in self._watched:

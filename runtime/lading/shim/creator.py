@@ -1,9 +1,10 @@
 """What a shim has another process do: create the container, or execute a process in it.
 
-The creator is forked by the shim, carries out the plan, and ends. So the shim never waits for a
-mount or a hook, and none of the memory that a plan takes stays with it. The processes made are the
-creator's children, and the shim's, its nearest subreaper, when the creator has ended.
+The creator is forked by the shim, carries out one plan, and ends. So the shim never waits for a
+mount or a hook, and none of the memory that a plan takes stays with it. The processes made are
+children of the shim, not of the creator.
 
+    shim → creator   Create or Execute, with the process's three streams unless it has a terminal
     creator → shim   Cloned, then SetUp [terminal], then Running: a container
                      Executed [terminal]: a further process
                      Undone, at any point: nothing is left
@@ -19,18 +20,35 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lading.kernel import cgroups
 from lading.oci import container as oci
+from lading.oci import defaults
+from lading.oci import plan as oci_plan
 from lading.oci import spec as oci_spec
 from lading.shim import files, transport
 from lading.shim.failures import error_info, note, note_bug
 from lading.shim.moments import rfc3339
-from lading.shim.protocol import ErrorInfo
+from lading.shim.protocol import ErrorInfo, SpawnRequest
 
 if TYPE_CHECKING:
     import socket
 
     from lading.oci.container import Created, Stdio
-    from lading.shim.protocol import SpawnRequest
+
+
+class Create(msgspec.Struct, tag=True, frozen=True):
+    """Create the container of the request's bundle, and start it when told to."""
+
+    request: SpawnRequest
+    begun_ns: int
+    """When the shim got the request, by the monotonic clock."""
+
+
+class Execute(msgspec.Struct, tag=True, frozen=True):
+    """Execute a further process (OCI's) in the container of the bundle."""
+
+    bundle: str
+    process: msgspec.Raw
 
 
 class Cloned(msgspec.Struct, tag=True, frozen=True):
@@ -72,8 +90,30 @@ def messages() -> transport.Reader[Message]:
     return reader
 
 
-def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: socket.socket) -> None:
-    """Create the container of the request's bundle, and start it when told to."""
+def serve(link: socket.socket) -> None:
+    """Do the job that comes over the link; none comes to a creator that was not needed."""
+    reader: transport.Reader[Create | Execute] = transport.Reader(Create | Execute)  # type: ignore[arg-type]
+    received = reader.receive(link)
+    if received is None:
+        return
+    job, streams = received
+    stdio = oci.Stdio(*streams) if streams else None
+    match job:
+        case Create():
+            _create(job, stdio, link)
+        case Execute():
+            _execute(job, stdio, link)
+
+
+def rehearse() -> None:
+    """Go through the motions once, so that the memory they touch is this process's own by then."""
+    oci_plan.plan(
+        defaults.spec("/"), container_id="rehearsal", bundle="/", hierarchy=cgroups.detect()
+    )
+
+
+def _create(job: Create, stdio: Stdio | None, link: socket.socket) -> None:
+    request = job.request
     bundle = Path(request.bundle)
     try:
         created = oci.create(
@@ -82,6 +122,7 @@ def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: soc
             container_id=request.container_id,
             state_dir=bundle,
             stdio=stdio,
+            sibling=True,
         )
         if not _is_wanted(created, link):
             created.abort()
@@ -91,7 +132,7 @@ def create(request: SpawnRequest, stdio: Stdio | None, forked_ns: int, link: soc
         _give_up(link, request.bundle, error)
         return
     _send(link, Running())
-    _write_steps(request.bundle, created, forked_ns)
+    _write_steps(request.bundle, created, job.begun_ns)
 
 
 def _is_wanted(created: Created, link: socket.socket) -> bool:
@@ -104,12 +145,12 @@ def _is_wanted(created: Created, link: socket.socket) -> bool:
         return False
 
 
-def _write_steps(bundle: str, created: Created, forked_ns: int) -> None:
+def _write_steps(bundle: str, created: Created, begun_ns: int) -> None:
     steps = files.Steps(
         steps=created.timings(),
         warnings=created.warnings,
         started_at=rfc3339(time.time_ns()),
-        total_ns=time.monotonic_ns() - forked_ns,
+        total_ns=time.monotonic_ns() - begun_ns,
     )
     try:
         files.write(bundle, files.STEPS_NAME, steps)
@@ -117,13 +158,16 @@ def _write_steps(bundle: str, created: Created, forked_ns: int) -> None:
         note(bundle, error)
 
 
-def execute(bundle: str, process: msgspec.Raw, stdio: Stdio | None, link: socket.socket) -> None:
-    """Execute a further process in the container of the bundle."""
+def _execute(job: Execute, stdio: Stdio | None, link: socket.socket) -> None:
     try:
-        container = oci.Container.load(Path(bundle))
-        executed = oci.exec_process(container, oci_spec.decode_process(process), stdio=stdio)
+        executed = oci.exec_process(
+            oci.Container.load(Path(job.bundle)),
+            oci_spec.decode_process(job.process),
+            stdio=stdio,
+            sibling=True,
+        )
     except Exception as error:  # noqa: BLE001  # as above
-        _give_up(link, bundle, error)
+        _give_up(link, job.bundle, error)
         return
     _send(link, Executed(executed.pid), executed.terminal)
 

@@ -26,7 +26,7 @@ class Steps(msgspec.Struct, frozen=True):
     started_at: str
     """When the program was executed, RFC 3339."""
     total_ns: int
-    """From the shim's fork until then."""
+    """From the shim's taking the request until then."""
 
 
 def write(bundle: str, name: str, content: msgspec.Struct) -> None:

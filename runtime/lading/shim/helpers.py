@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from lading.kernel import process
@@ -12,7 +13,7 @@ from lading.shim import creator, transport
 from lading.shim.loop import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from lading.kernel.process import Exit
     from lading.oci.container import Stdio
@@ -23,20 +24,24 @@ NAME = "lading-creator"
 
 
 class Helper:
-    """A creator at work; see `lading.shim.creator` for what it says.
+    """A creator, forked at once; it waits for `assign`. See `lading.shim.creator`.
 
-    It is forked at once, and listened to when `listen` says who does.
+    `kept` is a descriptor that stays open in it until it ends. One that is forked long before it
+    is needed shall `rehearse`.
     """
 
-    def __init__(self, work: Callable[[socket.socket], None], stdio: Stdio | None) -> None:
+    def __init__(self, *, kept: int | None = None, rehearse: bool = False) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            kept = {theirs.fileno(), *(stdio.triple() if stdio is not None else ())}
-            _work_and_exit(work, theirs, kept)
+            _work_and_exit(theirs, kept, rehearse=rehearse)
         theirs.close()
         self._reader = creator.messages()
         self.ended = False
+
+    def assign(self, job: creator.Create | creator.Execute, stdio: Stdio | None) -> None:
+        """Give it its job, and the process's streams, which can be closed then."""
+        transport.Packet(job, stdio.triple() if stdio is not None else ()).send(self._link)
 
     def listen(
         self,
@@ -45,7 +50,13 @@ class Helper:
         heard: Callable[[creator.Message, list[int]], None],
         ended: Callable[[], None],
     ) -> None:
-        """Pass on what it says, with descriptors that are the callee's; then that it has ended."""
+        """Pass on what it says, with descriptors that are the callee's; then that it has ended.
+
+        No orphan is reaped before it has told of its process, which may have ended by then.
+        """
+        self._children = children
+        self._holding = True
+        children.hold()
         self._loop = loop
         self._heard = heard
         self._on_end = ended
@@ -56,7 +67,8 @@ class Helper:
 
     def begin(self) -> None:
         """Tell it to start the container."""
-        transport.Packet(creator.Begin()).send(self._link)
+        with suppress(BrokenPipeError, ConnectionResetError):  # its end tells the rest
+            transport.Packet(creator.Begin()).send(self._link)
 
     def hang_up(self) -> None:
         """Tell it that its work is not wanted any more."""
@@ -65,7 +77,7 @@ class Helper:
             self._link.close()
 
     def _on_readable(self, _: int) -> None:
-        """Pass on one message, or all that are left."""
+        """Pass on one message."""
         try:
             received = self._reader.receive(self._link)
         except BlockingIOError:
@@ -76,29 +88,36 @@ class Helper:
             self.hang_up()
         else:
             self._heard(*received)
+            self._release()
+
+    def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self._children.release()
 
     def _reaped(self, _: Exit) -> None:
         while self._link.fileno() >= 0:
             self._on_readable(READABLE)
+        self._release()
         os.close(self._pidfd)
         self.ended = True
         self._on_end()
 
 
-def _work_and_exit(
-    work: Callable[[socket.socket], None], link: socket.socket, kept: Iterable[int]
-) -> NoReturn:
+def _work_and_exit(link: socket.socket, kept: int | None, *, rehearse: bool) -> NoReturn:
     """Be the creator: nothing of the shim's clients and daemons stays open here."""
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         first = 3
-        for descriptor in sorted(kept):
+        for descriptor in sorted({link.fileno(), link.fileno() if kept is None else kept}):
             if first < descriptor:
                 process.close_range(first, descriptor - 1)
             first = descriptor + 1
         process.close_range(first)
         process.set_name(NAME)
-        work(link)
+        if rehearse:
+            creator.rehearse()
+        creator.serve(link)
     finally:
         os._exit(0)

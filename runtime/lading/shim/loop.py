@@ -28,8 +28,8 @@ class Loop:
     `on_error` hears of it.
     """
 
-    def __init__(self, on_error: Callable[[Exception], None]) -> None:
-        self._on_error = on_error
+    def __init__(self) -> None:
+        self.on_error: Callable[[Exception], None] = lambda _: None
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._events: dict[int, int] = {}
@@ -69,7 +69,7 @@ class Loop:
                     callback(events)
                 except Exception as error:  # noqa: BLE001  # the other descriptors go on
                     self.forget(descriptor)
-                    self._on_error(error)
+                    self.on_error(error)
             self._fire_timers()
 
     def stop(self) -> None:

@@ -81,10 +81,10 @@ class ExecutedProcess:
             stdin_once=True,
             output=attached,
         )
-        stdio = self.streams.make()
-        self._helper = Helper(lambda link: creator.execute(bundle, process, stdio, link), stdio)
+        helper = Helper()
+        helper.assign(creator.Execute(bundle, process), self.streams.make())
         self.streams.handed_over()
-        self._helper.listen(self._loop, self._children, self._heard, self._helper_ended)
+        helper.listen(self._loop, self._children, self._heard, self._helper_ended)
 
     def state(self) -> ExecState:
         """Tell a daemon of it."""

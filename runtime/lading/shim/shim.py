@@ -22,7 +22,7 @@ from lading.kernel.errors import KernelError
 from lading.kernel.process import pidfd_open
 from lading.oci import spec as oci_spec
 from lading.oci.container import Container
-from lading.shim import creator, files
+from lading.shim import creator, files, title
 from lading.shim.children import Children
 from lading.shim.connections import Connection, Listener
 from lading.shim.creator import Cloned, Running, SetUp, Undone
@@ -85,6 +85,7 @@ class _Config(msgspec.Struct):
     process: _Process = msgspec.field(default_factory=_Process)
 
 
+NAME = "lading-shim"
 LATER = object()
 """What a request's handler gives back when the answer follows."""
 
@@ -92,10 +93,20 @@ LATER = object()
 class Shim:
     """The shim of one container; `run` is its whole life."""
 
-    def __init__(self, request: SpawnRequest, control: socket.socket, forked_ns: int) -> None:
+    def __init__(
+        self,
+        request: SpawnRequest,
+        control: socket.socket,
+        helper: Helper,
+        loop: Loop,
+        children: Children,
+        begun_ns: int,
+    ) -> None:
         self._request = request
         self._bundle = request.bundle
-        self._loop = Loop(lambda error: note(self._bundle, error))
+        self._helper = helper
+        self._loop = loop
+        self._children = children
         self._phase = Phase.CREATING
         self._pid = 0
         self._paused = False
@@ -108,11 +119,10 @@ class Shim:
         self._connections: list[Connection] = []
         self._processes = Processes()
         self._listener: Listener | None = None
+        loop.on_error = lambda error: note(self._bundle, error)
         self._connect(control)
         try:
-            self._helper = self._fork_creator(forked_ns)
-            self._children = Children(self._loop)
-            self._helper.listen(self._loop, self._children, self._heard, self._creator_ended)
+            self._create(begun_ns)
         except Exception as error:  # noqa: BLE001  # whatever it is, the daemon must hear of it
             note_bug(self._bundle, error)
             self._undone(error_info(error))
@@ -121,6 +131,7 @@ class Shim:
         """Serve the container to its end, if it could be begun with."""
         if self._phase is Phase.UNDOING:
             return
+        title.set_title(f"{NAME} {self._request.container_id}")
         with suppress(FileNotFoundError):
             os.unlink(f"{self._bundle}/{files.EXIT_NAME}")
         self._listener = Listener(self._loop, self._bundle, self._accept)
@@ -128,7 +139,7 @@ class Shim:
 
     # Creation
 
-    def _fork_creator(self, forked_ns: int) -> Helper:
+    def _create(self, begun_ns: int) -> None:
         """Have the container created, first of all: the rest of the shim comes up meanwhile."""
         request = self._request
         with open(f"{self._bundle}/config.json", "rb") as file:
@@ -141,15 +152,15 @@ class Shim:
             stdin_once=request.stdin_once,
             log=self._log,
         )
-        stdio = self._streams.make()
-        helper = Helper(lambda link: creator.create(request, stdio, forked_ns, link), stdio)
+        self._helper.assign(creator.Create(request, begun_ns), self._streams.make())
         self._streams.handed_over()
-        return helper
+        self._helper.listen(self._loop, self._children, self._heard, self._creator_ended)
 
     def _heard(self, message: Message, descriptors: list[int]) -> None:
         """Pass on how far the creator is."""
         match message:
             case Cloned(pid=pid):
+                self._children.expect(pid)
                 try:
                     self._pid, self._pidfd = pid, pidfd_open(pid)
                 except KernelError:
@@ -181,10 +192,12 @@ class Shim:
         elif self._phase is not Phase.UNDOING:
             self._broadcast(Failed(error=error))
         self._phase = Phase.UNDOING
+        self._children.abandon(self._pid)
 
     def _creator_ended(self) -> None:
         """Go on only if the container was started; a creator that was killed has not undone it."""
         if self._phase in (Phase.RUNNING, Phase.ENDED):
+            self._end_if_done()
             return
         if self._phase is not Phase.UNDOING:
             with suppress(LadingError, OSError):
@@ -433,7 +446,7 @@ class Shim:
 
     def _end_if_done(self) -> None:
         """End when the container has, its clients are served, and no daemon needs to be told."""
-        if not self._clean:
+        if not self._clean or not self._helper.ended:
             return
         if self._quitting:
             self._answer_all()

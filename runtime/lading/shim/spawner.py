@@ -14,16 +14,12 @@ import os
 import signal
 import socket
 import sys
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from lading.oci.protect import execute_from_readonly_mount
 
-if TYPE_CHECKING:
-    from lading.shim.protocol import SpawnRequest
-
-SPAWNER_NAME, SHIM_NAME = "lading-spawner", "lading-shim"
+NAME = "lading-spawner"
 
 
 @dataclass(slots=True, frozen=True)
@@ -99,58 +95,32 @@ def _get_out_of_the_way(kept: int) -> None:
     if kept > 3:
         process.close_range(3, kept - 1)
     process.close_range(kept + 1)
-    process.set_name(SPAWNER_NAME)
-    title.set_title(SPAWNER_NAME)
+    process.set_name(NAME)
+    title.set_title(NAME)
 
 
 def serve(sock: socket.socket) -> None:
-    """Fork a shim for every request, until the daemon hangs up."""
-    from lading.shim import transport
+    """Have a shim forked for every request, until the daemon hangs up."""
+    from lading.shim import standby, transport
     from lading.shim.protocol import SpawnFailed
 
     reader = transport.spawn_requests()
-    while received := reader.receive(sock):
+    reserve = standby.Reserve(sock)
+    while True:
+        reserve.wait()
+        received = reader.receive(sock)
+        if received is None:
+            return
         request, descriptors = received
-        forked_ns = time.monotonic_ns()
         try:
-            if os.fork() == 0:
-                sock.close()
-                _run_shim_and_exit(request, descriptors[0], forked_ns)
+            reserve.hand_over(request, descriptors[0])
         except OSError as error:
-            message = f"the spawner cannot fork: {error.strerror}"
+            message = f"the spawner cannot make a shim: {error.strerror}"
             failure = SpawnFailed(container_id=request.container_id, error=message)
             transport.Packet(failure).send(sock)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-
-
-def _run_shim_and_exit(request: SpawnRequest, control: int, forked_ns: int) -> NoReturn:
-    """Be a shim, in a process of its own: own session, own name, nothing of the daemon's open."""
-    from lading.kernel import process
-    from lading.shim import failures, title
-    from lading.shim.shim import Shim
-
-    status = 1
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # its own children it reaps itself
-        os.setsid()
-        process.set_child_subreaper()
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for number in range(3):
-            os.dup2(null, number)
-        os.close(null)
-        os.chdir("/")
-        os.umask(0o022)
-        shim = Shim(request, socket.socket(fileno=control), forked_ns)
-        process.set_name(SHIM_NAME)
-        title.set_title(f"{SHIM_NAME} {request.container_id}")
-        shim.run()
-        status = 0
-    except Exception as error:  # noqa: BLE001  # nobody is above who could hear of it
-        failures.note(request.bundle, error)
-    finally:
-        os._exit(status)
 
 
 def _ignore(*_: object) -> None:

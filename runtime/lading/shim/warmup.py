@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lading.oci import warmup
-from lading.shim import failures, shim, title
+from lading.shim import standby, title
 
-__all__ = ["failures", "shim", "title", "warm"]
+__all__ = ["standby", "title", "warm"]
 
 
 def warm() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -132,15 +133,20 @@ async def test_they_end_with_the_container(yard: Yard) -> None:
 
 async def test_the_shim_keeps_nothing_of_them(yard: Yard) -> None:
     shim = await running(yard)
-    for _ in range(2):
-        client = await execute(yard, shim, "e", "true")
-        await shim.exec_wait("e")
-        await client.rest()
-    before = len(os.listdir(f"/proc/{shim.shim_pid}/fd"))
-    for number in range(5):
-        client = await execute(yard, shim, f"e{number}", "true")
-        await shim.exec_wait(f"e{number}")
-        await client.rest()
-    assert len(os.listdir(f"/proc/{shim.shim_pid}/fd")) == before
-    with open(f"/proc/{shim.shim_pid}/task/{shim.shim_pid}/children", encoding="ascii") as file:
-        assert file.read().split() == [str(shim.pid)]
+
+    def kept() -> tuple[int, list[str]]:
+        children = f"/proc/{shim.shim_pid}/task/{shim.shim_pid}/children"
+        descriptors = len(os.listdir(f"/proc/{shim.shim_pid}/fd"))
+        return descriptors, Path(children).read_text(encoding="ascii").split()
+
+    async with asyncio.timeout(20):
+        while len(kept()[1]) > 1:  # the creator is about to end
+            await asyncio.sleep(0)
+        before = kept()
+        assert before[1] == [str(shim.pid)]
+        for number in range(5):
+            client = await execute(yard, shim, f"e{number}", "true")
+            await shim.exec_wait(f"e{number}")
+            await client.rest()
+        while kept() > before:
+            await asyncio.sleep(0)
