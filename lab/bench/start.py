@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +88,7 @@ class Api:
 
 def run(rounds: int) -> list[Row]:
     """Measure, print the table, and save it as results/bench-start.json."""
+    others = len(_daemons())
     with _both() as (lading, docker):
         rows = [
             _api("API, no network", "none", lading, docker, rounds),
@@ -98,10 +99,17 @@ def run(rounds: int) -> list[Row]:
             *_memory(lading, docker),
         ]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    document = {"kernel": os.uname().release, "rounds": rounds, "rows": [asdict(r) for r in rows]}
+    document = {
+        "kernel": os.uname().release,
+        "rounds": rounds,
+        "others": others,
+        "rows": [asdict(row) for row in rows],
+    }
     (RESULTS / "bench-start.json").write_text(json.dumps(document, indent=1) + "\n")
     for line in table(rows):
         print(line)
+    if others:
+        print(f"{others} other engines run here: memory that they share is counted in part only")
     return rows
 
 
@@ -132,6 +140,17 @@ def _both() -> Iterator[tuple[Lading, Reference]]:
 def _load(engine: Engine) -> None:
     words = [*_docker(engine), "load", "--quiet", "--input", str(images.busybox())]
     subprocess.run(words, check=True, capture_output=True)
+
+
+def _daemons() -> list[int]:
+    """The daemons of both engines that run on this host."""
+    found: list[int] = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            if any(word.rpartition(b"/")[2] in (b"dockerd", b"ladingd") for word in words[:2]):
+                found.append(int(name))
+    return found
 
 
 def _docker(engine: Engine) -> list[str]:
