@@ -200,6 +200,10 @@ class Creation:
         undo: contextlib.ExitStack,
     ) -> None:
         """Make the layer, the volumes and the record."""
+        undo.callback(self.store.delete, record.id)
+        fresh = self._name_volumes(wanted)
+        if fresh:
+            self.store.tie_volumes(record.id, fresh)
         rw = self.layers.create_rw(record.id, image.diff_ids if image else ())
         undo.callback(self.layers.remove_rw, record.id)
         copies: list[tuple[str, str]] = []
@@ -211,8 +215,14 @@ class Creation:
             record.mounts.append(MountRecord(point=mount.point, detail=mount.detail))
         if copies:
             await asyncio.to_thread(self._copy_up, rw, copies)
-        undo.callback(self.store.delete, record.id)
         self.store.add(record)
+
+    def _name_volumes(self, wanted: list[WantedMount]) -> list[str]:
+        """Name those without a name; gives the names of all that are not there yet."""
+        points = [mount.point for mount in wanted if mount.point.type == "volume"]
+        for point in points:
+            point.name = point.name or secrets.token_hex(32)
+        return [point.name for point in points if not self._has_volume(point.name)]
 
     def _wants_copy(self, mount: WantedMount) -> bool:
         """Tell whether an image's files are to be copied into a volume that is still empty."""
@@ -226,8 +236,8 @@ class Creation:
         self, record: Container, mount: WantedMount, undo: contextlib.ExitStack
     ) -> None:
         """Make a mount's volume if it is not there, and write it into the mount."""
-        name = mount.point.name or secrets.token_hex(32)
-        known = bool(mount.point.name) and self._has_volume(name)
+        name = mount.point.name
+        known = self._has_volume(name)
         labels = dict(mount.volume_labels or {})
         if mount.detail.anonymous:
             labels[ANONYMOUS_LABEL] = ""

@@ -97,7 +97,7 @@ class Engine:
             auto_remove=removal.auto_remove,
         )
         self._lifecycle = lifecycle
-        self._restore = Restore(registry, store, self._layers, bundles, lifecycle)
+        self._restore = Restore(registry, store, self._layers, self._volumes, bundles, lifecycle)
         control = Control(lifecycle, health, events, store, settings.stop_timeout)
         return Containers(
             settings=settings,

@@ -15,7 +15,7 @@ from lading.engine.control import Control
 from lading.engine.events import EventBus, EventType
 from lading.engine.execs import Execs
 from lading.engine.filters import Filters
-from lading.engine.model import Status
+from lading.engine.model import Container, Status
 from lading.engine.registry import Entry, Registry
 from lading.engine.store import ContainerStore
 from lading.engine.volumes import Volumes
@@ -82,15 +82,18 @@ class Removal:
         daemon clears away. If the layer cannot be removed the container stays, as dead.
         """
         record = entry.record
+        doomed = _anonymous_volumes(record) if volumes else []
         before, record.state.status = record.state.status, Status.REMOVING
         entry.removing = True
         try:
-            self.store.delete(record.id)
+            if doomed:
+                self.store.tie_volumes(record.id, doomed)
+            self.store.withdraw(record.id)
             self.layers.remove_rw(record.id)
         except (LadingError, OSError) as error:
             entry.removing, record.state.status = False, Status.DEAD
             record.state.error = str(error)
-            self.store.restore(record)
+            self.store.add(record)
             entry.waits.removed(WaitResult(record.state.exit_code, str(error)))
             raise LadingError(f"unable to remove filesystem for {record.id}: {error}") from error
         record.state.status = before
@@ -98,17 +101,12 @@ class Removal:
             client.close()
         self.registry.discard(entry)
         self.execs.forget(entry)
-        if volumes:
-            await self._remove_volumes(entry)
+        for name in doomed:
+            with contextlib.suppress(Conflict, NotFound):
+                await self.volumes.remove(name)
+        self.store.delete(record.id)
         announce(self.events, record, "destroy")
         entry.waits.removed(WaitResult(record.state.exit_code))
-
-    async def _remove_volumes(self, entry: Entry) -> None:
-        """Remove the anonymous volumes that were made for a container and that none else uses."""
-        for mounted in entry.record.mounts:
-            if mounted.detail.anonymous and mounted.point.type == "volume":
-                with contextlib.suppress(Conflict, NotFound):
-                    await self.volumes.remove(mounted.point.name)
 
     async def prune(self, filters: Filters, control: Control) -> tuple[list[str], int]:
         """Remove the stopped containers that pass the filters; gives ids and the bytes freed."""
@@ -138,3 +136,12 @@ class Removal:
 
     def _size(self, container_id: str) -> int:
         return self.layers.size(self.layers.rw(container_id))
+
+
+def _anonymous_volumes(record: Container) -> list[str]:
+    """Name the volumes that were made for a container alone."""
+    return [
+        mounted.point.name
+        for mounted in record.mounts
+        if mounted.detail.anonymous and mounted.point.type == "volume"
+    ]

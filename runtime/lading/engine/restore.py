@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lading.kernel.errors import KernelError
 from lading.shim.client import Gone, Shim, abandon
 from lading.shim.protocol import ExitStatus
 from lading.storage.layers import LayerStore
+from lading.storage.volumes import VolumeStore
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Restore:
     registry: Registry
     store: ContainerStore
     layers: LayerStore
+    volumes: VolumeStore
     bundles: Bundles
     lifecycle: Lifecycle
 
@@ -43,6 +46,7 @@ class Restore:
         for record in self.store.load():
             self._register(record)
         self._clear_layers()
+        self._clear_volumes()
         running: dict[str, int] = {}
         for entry in self.registry:
             entry.found = await self._find(entry)
@@ -67,6 +71,15 @@ class Restore:
             if rw.container_id not in known and rw.container_id.isalnum():
                 _log.info("removing the layer of container %s, which is gone", rw.container_id)
                 self.layers.remove_rw(rw.container_id)
+
+    def _clear_volumes(self) -> None:
+        """Remove volumes that were to come, or to go, with containers that are not there."""
+        used = {mounted.point.name for entry in self.registry for mounted in entry.record.mounts}
+        for name in self.store.orphans:
+            if name not in used:
+                with contextlib.suppress(LadingError):
+                    self.volumes.remove(name)
+        self.store.orphans.clear()
 
     def _clear_bundles(self) -> None:
         """Remove bundles of containers that do not run and have nothing left to tell."""

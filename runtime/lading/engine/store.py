@@ -12,20 +12,27 @@ import msgspec
 from lading.engine.model import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
 _RECORD = "container.json"
+_VOLUMES = "volumes.json"
 _decoder = msgspec.json.Decoder(Container)
 
 
 class ContainerStore:
-    """The records under `directory`; a directory without a readable record is no container."""
+    """The records under `directory`; a directory without a readable record is no container.
+
+    `volumes.json` beside a record that is not there yet, or not any more, names the volumes that
+    were to come, or to go, with it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.orphans: list[str] = []
+        """Volumes that `load` found to have been meant for containers that are not there."""
 
     def open(self) -> None:
         """Make the directory."""
@@ -35,38 +42,52 @@ class ContainerStore:
         """Give a container's directory."""
         return self.directory / container_id
 
+    def tie_volumes(self, container_id: str, names: Sequence[str]) -> None:
+        """Note volumes that are to go if a crash leaves no record of the container."""
+        home = self.home(container_id)
+        home.mkdir(mode=0o710, exist_ok=True)
+        write_atomically(home / _VOLUMES, msgspec.json.encode(names))
+
     def add(self, record: Container) -> None:
         """Make a container's directory and its first record, durably."""
         home = self.home(record.id)
-        home.mkdir(mode=0o710)
+        home.mkdir(mode=0o710, exist_ok=True)
         self.save(record)
         sync_directory(home)
         sync_directory(self.directory)
+        (home / _VOLUMES).unlink(missing_ok=True)
 
     def save(self, record: Container) -> None:
         """Replace a container's record; it is on disk when this returns."""
         write_atomically(self.home(record.id) / _RECORD, msgspec.json.encode(record))
 
-    def restore(self, record: Container) -> None:
-        """Write a record whose directory may be gone: its container could not be removed."""
-        self.home(record.id).mkdir(mode=0o710, exist_ok=True)
-        self.save(record)
+    def withdraw(self, container_id: str) -> None:
+        """Remove a container's record: whatever else is left of it is rests from now on."""
+        (self.home(container_id) / _RECORD).unlink(missing_ok=True)
 
     def delete(self, container_id: str) -> None:
-        """Remove a container's directory; the record goes first, so that nothing half is found."""
-        home = self.home(container_id)
-        (home / _RECORD).unlink(missing_ok=True)
-        remove_directory(home)
+        """Remove a container's directory, its record first."""
+        self.withdraw(container_id)
+        remove_directory(self.home(container_id))
 
     def load(self) -> Iterator[Container]:
         """Read every record, and remove what an interrupted creation or removal left."""
         for home in sorted(self.directory.iterdir()):
             try:
                 yield _decoder.decode((home / _RECORD).read_bytes())
+                (home / _VOLUMES).unlink(missing_ok=True)
             except FileNotFoundError:
+                self.orphans += _names_in(home / _VOLUMES)
                 remove_directory(home)
             except (msgspec.DecodeError, OSError) as error:
                 _log.error("%s is not readable and was left alone: %s", home / _RECORD, error)
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str])
+    except (msgspec.DecodeError, OSError):
+        return []
 
 
 def remove_directory(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lading.engine import restore as module
-from lading.engine.model import RestartPolicy, Status
+from lading.engine.model import MountPoint, MountRecord, RestartPolicy, Status
 from lading.engine.restore import LOST, Restore
 from lading.engine.waits import Condition
 from lading.shim.client import Gone
@@ -29,6 +29,15 @@ class FakeRwLayers:
 
     def remove_rw(self, container_id: str) -> None:
         self.removed.append(container_id)
+
+
+class FakeVolumeStore:
+    """Keeps the names that were removed."""
+
+    removed: ClassVar[list[str]] = []
+
+    def remove(self, name: str) -> None:
+        self.removed.append(name)
 
 
 class Found:
@@ -67,7 +76,11 @@ def world(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
 
 async def restart(world: Rig, layers: FakeRwLayers | None = None) -> tuple[Restore, dict[str, int]]:
     """Begin a daemon's life on the records and bundles that there are."""
-    parts: dict[str, Any] = {"layers": layers or FakeRwLayers(), "bundles": world.bundles}
+    parts: dict[str, Any] = {
+        "layers": layers or FakeRwLayers(),
+        "bundles": world.bundles,
+        "volumes": FakeVolumeStore(),
+    }
     restoring = Restore(
         registry=world.registry, store=world.store, lifecycle=world.lifecycle, **parts
     )
@@ -181,6 +194,18 @@ async def test_rests_are_cleared_away(world: Rig, tmp_path: Path) -> None:
     await restart(world, layers)
     assert layers.removed == ["f" * 64]
     assert not stale.exists()
+
+
+async def test_volumes_of_halves_go_with_them(world: Rig) -> None:
+    FakeVolumeStore.removed.clear()
+    kept = record()
+    kept.mounts = [MountRecord(point=MountPoint(type="volume", name="used"))]
+    world.store.tie_volumes("half", ["fresh", "used"])
+    world.store.add(kept)
+    world.store.tie_volumes(kept.id, ["kept"])
+    await restart(world)
+    assert FakeVolumeStore.removed == ["fresh"]
+    assert [path.name for path in world.store.home(kept.id).iterdir()] == ["container.json"]
 
 
 async def test_two_records_of_one_name_are_both_kept(world: Rig) -> None:
