@@ -20,6 +20,12 @@ def pss(pids: Iterable[int]) -> float:
     return total / 1024
 
 
+def parent(pid: int) -> int:
+    """The parent of a process: a container's shim, when it is the container's PID 1."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
+
+
 def children(pid: int) -> list[int]:
     """All descendants of a process."""
     found: list[int] = []

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import images
-from lab.bench.memory import children, pss
+from lab.bench.memory import children, parent, pss
 from lab.dockercli import words as docker_words
 from lab.engine import Engine
 from lab.lading import Lading
@@ -203,18 +203,14 @@ def _version(lading: Engine, docker: Engine, rounds: int) -> Row:
 
 
 def _memory(lading: Lading, docker: Reference) -> Iterator[Row]:
-    ours, theirs = (_processes(engine) for engine in (lading, docker))
-    yield _row("idle memory", "MiB", [pss(ours), pss(theirs)])
+    yield _row("idle memory", "MiB", [pss(_processes(engine)) for engine in (lading, docker)])
     shims: list[float] = []
-    for engine, before in ((lading, ours), (docker, theirs)):
+    for engine in (lading, docker):
         words = [*_docker(engine), "run", "--detach", "busybox", "sleep", "600"]
         container = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-        inside = _pid(engine, container)
-        new = [pid for pid in _processes(engine) if pid not in before and pid != inside]
-        shims.append(pss(new))
-        subprocess.run(
-            [*_docker(engine), "rm", "--force", container], check=True, capture_output=True
-        )
+        shims.append(pss([parent(_pid(engine, container))]))
+        words = [*_docker(engine), "rm", "--force", container]
+        subprocess.run(words, check=True, capture_output=True)
     yield _row("shim memory", "MiB", shims)
 
 
