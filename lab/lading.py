@@ -10,7 +10,7 @@ from pathlib import Path
 from lab import cgroups
 from lab.daemon import Daemon
 from lab.netns import Uplink
-from lab.paths import RUN, program
+from lab.paths import RESULTS, RUN, program
 from lab.shell import end, wait_until
 
 
@@ -25,7 +25,7 @@ class Lading(Daemon):
         self.root = Path(f"/var/lib/lading-lab/{name}")
         self.socket = self.run_directory / "lading.sock"
         self.pidfile = self.run_directory / "lading.pid"
-        self.log = RUN / f"{name}.log"
+        self.log = RESULTS / "logs" / f"{name}.log"
         self.cgroup = f"lading-l{name}"
 
     def up(self) -> None:
@@ -45,7 +45,8 @@ class Lading(Daemon):
 
     def start(self) -> None:
         """Start the daemon where its namespace already is, and wait until it answers."""
-        self.run_directory.mkdir(parents=True, exist_ok=True)
+        for directory in (self.run_directory, self.log.parent):
+            directory.mkdir(parents=True, exist_ok=True)
         command = [
             *self.uplink.enter(),
             program("ladingd"),
