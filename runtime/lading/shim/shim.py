@@ -12,6 +12,7 @@ import signal
 import socket
 from contextlib import suppress
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +80,29 @@ class _Process(msgspec.Struct):
     terminal: bool = False
 
 
+class _Namespace(msgspec.Struct):
+    type: str
+    path: str = ""
+
+
+class _Linux(msgspec.Struct):
+    namespaces: list[_Namespace] = []
+
+
 class _Config(msgspec.Struct):
-    """The part of config.json that the streams depend on."""
+    """The part of config.json that the shim goes by."""
 
     process: _Process = msgspec.field(default_factory=_Process)
+    linux: _Linux = msgspec.field(default_factory=_Linux)
+
+    def has_own_processes(self) -> bool:
+        """Tell whether the kernel ends all others with PID 1: it is that of a new namespace."""
+        return any(space.type == "pid" and not space.path for space in self.linux.namespaces)
 
 
 NAME = "lading-shim"
+SOON = 0.005
+"""Seconds after a start for what a container that ends at once need not wait for."""
 LATER = object()
 """What a request's handler gives back when the answer follows."""
 
@@ -144,6 +161,7 @@ class Shim:
         request = self._request
         with open(f"{self._bundle}/config.json", "rb") as file:
             config = msgspec.json.decode(file.read(), type=_Config)
+        self._leaves_others = not config.has_own_processes()
         self._log = LogWriter(request.log)
         self._streams = ProcessStreams(
             self._loop,
@@ -179,9 +197,12 @@ class Shim:
     def _started(self) -> None:
         self._phase = Phase.RUNNING
         self._answer_all()
-        self._container = Container.load(Path(self._bundle))
         self._children.watch(self._pid, self._pidfd, self._on_exit)
-        self._watch_oom()
+        self._loop.later(SOON, self._watch_oom)
+
+    @cached_property
+    def _container(self) -> Container:
+        return Container.load(Path(self._bundle))
 
     def _undone(self, error: ErrorInfo) -> None:
         """Tell why there is no container, whoever waits for one."""
@@ -371,12 +392,16 @@ class Shim:
     # The end
 
     def _watch_oom(self) -> None:
+        """Hear of it when memory runs out; whatever happened before counts as well."""
+        if self._phase is not Phase.RUNNING:
+            return
         cgroup = self._container.cgroup
         if cgroup is not None:
             with suppress(OSError):
                 self._oom_watch = cgroup.watch_oom()
         if self._oom_watch is not None:
             self._loop.watch(self._oom_watch, READABLE, self._on_oom)
+            self._count_oom_kills()
 
     def _on_oom(self, _: int) -> None:
         assert self._oom_watch is not None
@@ -400,8 +425,8 @@ class Shim:
         self._phase = Phase.ENDED
         os.close(self._pidfd)
         self._count_oom_kills()
-        with suppress(LadingError, OSError):
-            if self._container.pids():
+        if self._leaves_others:
+            with suppress(LadingError, OSError):
                 self._container.kill(signal.SIGKILL, everyone=True)
 
         def end() -> None:
