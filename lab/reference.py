@@ -7,6 +7,7 @@ socket, state and the directories that tests bind are at the same paths inside a
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from lab import cgroups
 from lab.daemon import Daemon
 from lab.netns import Uplink
-from lab.shell import LabError, alive, end, processes_rooted_in
+from lab.shell import LabError, alive, end
 from lab.trees import Tree, ensure
 
 _PACKAGES = (
@@ -135,7 +136,7 @@ class Reference(Daemon):
             end(self.pid, 30)
         self.reap()
         cgroups.remove(self.cgroup)
-        for pid in self._processes(str(self.tree.path)):
+        for pid in self._processes():
             end(pid, 2)
         with suppress(OSError, ValueError):
             end(int(self._holder.read_text()), 2)
@@ -146,15 +147,19 @@ class Reference(Daemon):
         with suppress(OSError):
             self.run_directory.parent.rmdir()
 
-    def _processes(self, tree: str) -> list[int]:
-        """Those that run in the tree with this engine's directories in their command line."""
-        marks = (str(self.run_directory).encode(), str(self.root).encode())
+    def _processes(self) -> list[int]:
+        """The daemons and shims that have this engine's directories in their command line.
+
+        A shim whose containerd has gone does not end when its container does.
+        """
+        marks = (f"{self.run_directory}/".encode(), f"{self.root}/".encode())
         found: list[int] = []
-        for pid in processes_rooted_in(tree):
+        for name in filter(str.isdigit, os.listdir("/proc")):
             with suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if any(mark in words for mark in marks):
-                    found.append(pid)
+                kind = Path(f"/proc/{name}/comm").read_text()
+                words = Path(f"/proc/{name}/cmdline").read_bytes()
+                if kind.startswith(("dockerd", "containerd")) and any(m in words for m in marks):
+                    found.append(int(name))
         return found
 
     def _script(self, tree: Path) -> str:

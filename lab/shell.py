@@ -72,13 +72,3 @@ def end(pid: int, seconds: float = 15.0) -> None:
         os.close(pidfd)
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-
-
-def processes_rooted_in(tree: str) -> list[int]:
-    """The processes whose root directory is `tree`: those that were started in it."""
-    found: list[int] = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            if os.readlink(f"/proc/{name}/root") == tree:
-                found.append(int(name))
-    return found
