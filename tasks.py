@@ -129,11 +129,15 @@ _RELEASE = {"release": "20.10, 26.1 or 28.5 (default)"}
 @task(help=_RELEASE)
 @_clear
 def up(_context: Context, release: str = "28.5") -> None:
-    """Bring real Docker up beside what this machine has, and print its socket."""
+    """Bring real Docker up, with busybox, beside what this machine has; print its socket."""
+    from lab import dockercli, images, shell
     from lab.reference import Reference
 
     reference = Reference(release)
     reference.up()
+    shell.run(
+        *dockercli.words(), "--host", reference.host, "load", "--input", str(images.busybox())
+    )
     print(f"DOCKER_HOST={reference.host}")
 
 
