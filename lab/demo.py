@@ -26,6 +26,7 @@ _CONFIG = {
     "StopSignal": "SIGQUIT",
 }
 _LINKS = {"var/log/nginx/access.log": "/dev/stdout", "var/log/nginx/error.log": "/dev/stderr"}
+_OURS = ("lading-demo", "setting left", "interface left behind: veth")
 _PORT = 8080
 _URL = f"http://127.0.0.1:{_PORT}/"
 
@@ -48,7 +49,10 @@ def run() -> None:
         _survive(daemon)
         _title("A bundle made by hand, by lading-oci")
         _bundle()
-    traces = left_behind(before, snapshot())
+    # Only what can be the demonstration's: other engines may be busy on this machine.
+    traces = [
+        trace for trace in left_behind(before, snapshot()) if any(mark in trace for mark in _OURS)
+    ]
     _check(not traces, f"this machine is not as it was before: {'; '.join(traces)}")
     print("\nAll of it worked, and this machine is as it was before.")
 
