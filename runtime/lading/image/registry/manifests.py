@@ -6,6 +6,8 @@ Source: OCI image-spec 1.1 "Image Manifest" and "Image Index"; the distribution 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from lading.errors import InvalidParameter
@@ -69,8 +71,8 @@ class Index(msgspec.Struct, rename="camel", kw_only=True):
 class _Kind(msgspec.Struct, rename="camel"):
     schema_version: int = 0
     media_type: str = ""
-    manifests: msgspec.Raw | None = None
-    config: msgspec.Raw | None = None
+    manifests: Any = None
+    config: Any = None
 
 
 def decode(data: bytes, content_type: str) -> Manifest | Index:
