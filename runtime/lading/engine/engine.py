@@ -29,6 +29,7 @@ from lading.engine.removal import Removal
 from lading.engine.restore import Restore
 from lading.engine.settings import Settings
 from lading.engine.store import ContainerStore
+from lading.engine.transfers import Transfers
 from lading.engine.update import Updates
 from lading.engine.volumes import Volumes
 from lading.errors import LadingError
@@ -67,6 +68,9 @@ class Engine:
         self._volumes = VolumeStore(settings.root / "volumes")
         self._manager = NetworkManager(settings.root / "network", _network_options(settings))
         self.images = Images(self._images, self.events, self._image_users)
+        self.transfers = Transfers(
+            self._images, settings.root / "image", lambda: self.settings, self.events
+        )
         self.volumes = Volumes(self._volumes, self.events, self._volume_users)
         self.networks = Networks(self._manager, self.events)
         accounts = AccountBook(self._layers)

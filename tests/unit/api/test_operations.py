@@ -10,10 +10,7 @@ from lading.api.server import load_handlers
 
 router = Router(OPERATIONS + OWN_OPERATIONS)
 
-UNSERVED = {
-    "DistributionInspect", "ImageBuild", "ImagePush", "ImageSearch",
-    "Session", "SystemAuth",
-}  # fmt: skip
+UNSERVED = {"ImageBuild", "ImageSearch", "Session"}
 """Operations that are answered with 501 for now."""
 
 

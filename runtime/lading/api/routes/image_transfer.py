@@ -80,15 +80,33 @@ def _loaded_lines(loaded: Loaded) -> list[str]:
 async def image_create(call: Call) -> StreamResponse:
     """ImageCreate: import a root file system (`fromSrc`), or pull an image (`fromImage`)."""
     if call.text("fromImage"):
-        raise NotImplementedYet(
-            "Lading does not pull from registries yet: use docker load or docker import"
-        )
+        return await progress.stream_messages(call.request, _pull(call))
     source = call.text("fromSrc")
     if source != "-":
         raise NotImplementedYet(
             f"Lading imports from the request's body only (fromSrc=-), not from {source!r}"
         )
     return await progress.stream_messages(call.request, _import(call))
+
+
+def _pull(call: Call) -> AsyncIterator[dict[str, Any]]:
+    """Pull what `fromImage` and `tag`, which may be a digest, name."""
+    from lading.api import registryauth
+    from lading.api.routes.registry import steps_of
+    from lading.image import reference
+
+    name, tag = call.text("fromImage"), call.text("tag")
+    separator = "@" if ":" in tag else ":"
+    ref = reference.parse(f"{name}{separator}{tag}" if tag else name)
+    credentials = registryauth.from_header(call.request.headers.get(registryauth.HEADER, ""))
+    return steps_of(
+        lambda report: call.engine.transfers.pull(ref, credentials, report, call.text("platform")),
+        lambda pulled: [{"status": f"Status: {_verdict(pulled.newer)} {ref.familiar}"}],
+    )
+
+
+def _verdict(newer: bool) -> str:
+    return "Downloaded newer image for" if newer else "Image is up to date for"
 
 
 async def _import(call: Call) -> AsyncIterator[dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""Images to and from registries: pull, push, logins, and what a registry says of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lading.engine.events import EventBus, EventType
+from lading.engine.settings import Settings
+from lading.errors import NotFound, NotImplementedYet
+from lading.image import reference
+from lading.image.reference import Reference
+from lading.image.store import ImageStore
+
+if TYPE_CHECKING:
+    from lading.image.registry.client import RawManifest
+    from lading.image.registry.progress import Report
+    from lading.image.registry.pull import Pulled, Puller
+    from lading.image.registry.push import Pushed, Pusher
+    from lading.image.registry.settings import Credentials, RegistrySettings
+
+
+class Transfers:
+    """Pulls and pushes; the registry client is imported when it is first needed."""
+
+    def __init__(
+        self, store: ImageStore, root: Path, settings: Callable[[], Settings], events: EventBus
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._settings = settings
+        self._events = events
+        self._pullers: tuple[RegistrySettings, Puller] | None = None
+
+    async def pull(
+        self, ref: Reference, credentials: Credentials, report: Report, platform: str = ""
+    ) -> Pulled:
+        """Get the image of a tag or digest.
+
+        Raises NotFound, Unauthorized, Unavailable, and InvalidParameter for what is not as its
+        digest says.
+        """
+        from lading.image.registry.platforms import Platform
+
+        if not ref.tag and not ref.digest:
+            raise NotImplementedYet(
+                f"pulling all tags of {ref.familiar_name} is not implemented: name one"
+            )
+        wanted = Platform.parse(platform) if platform else None
+        pulled = await self._puller().pull(ref, credentials, report, wanted)
+        self._publish("pull", ref)
+        return pulled
+
+    def to_push(self, name: str, tag: str) -> list[Reference]:
+        """Give the tags that a push means: one, or all that the repository has here.
+
+        Raises NotFound, in Docker's words, if there is none.
+        """
+        repository = reference.parse(name)
+        wanted = tag or repository.tag
+        known = [reference.parse(text) for image in self._store.list() for text in image.tags]
+        found = [
+            ref
+            for ref in known
+            if ref.name == repository.name and (not wanted or ref.tag == wanted)
+        ]
+        if not found:
+            raise NotFound(
+                f"An image does not exist locally with the tag: {repository.familiar_name}"
+            )
+        return sorted(found, key=lambda ref: ref.tag)
+
+    async def push(self, ref: Reference, credentials: Credentials, report: Report) -> Pushed:
+        """Give the image of a tag to its registry."""
+        pushed = await self._pusher().push(ref, self._store.get(ref.familiar), credentials, report)
+        self._publish("push", ref)
+        return pushed
+
+    async def manifest(self, ref: Reference, credentials: Credentials) -> RawManifest:
+        """Ask a registry for an image's manifest, or its index."""
+        from lading.image.registry.client import connect
+
+        named = ref.with_default_tag()
+        async with await connect(named, credentials, self._registries(), pull=True) as client:
+            return await client.manifest(named.digest or named.tag)
+
+    async def check_login(self, host: str, credentials: Credentials) -> None:
+        """Ask a registry whether it takes a login; raises Unauthorized, Unavailable."""
+        from lading.image.registry.client import connect
+
+        place = Reference(host, "")
+        await (await connect(place, credentials, self._registries(), pull=False)).close()
+
+    def _registries(self) -> RegistrySettings:
+        from lading.image.registry.settings import RegistrySettings
+
+        settings = self._settings()
+        return RegistrySettings(settings.insecure_registries, settings.registry_mirrors)
+
+    def _puller(self) -> Puller:
+        """Return the puller for the registry options as they are now."""
+        from lading.image.registry.pull import Puller
+
+        registries = self._registries()
+        if self._pullers is None or self._pullers[0] != registries:
+            self._pullers = (registries, Puller(self._store, self._root, registries))
+        return self._pullers[1]
+
+    def _pusher(self) -> Pusher:
+        from lading.image.registry.push import Pusher
+
+        return Pusher(self._store, self._root, self._registries())
+
+    def _publish(self, action: str, ref: Reference) -> None:
+        attributes = {"name": ref.familiar_name}
+        self._events.publish(EventType.IMAGE, action, ref.familiar, attributes)
