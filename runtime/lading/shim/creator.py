@@ -20,10 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lading.kernel import cgroups
 from lading.oci import container as oci
-from lading.oci import defaults
-from lading.oci import plan as oci_plan
 from lading.oci import spec as oci_spec
 from lading.shim import files, transport
 from lading.shim.failures import error_info, note, note_bug
@@ -103,13 +100,6 @@ def serve(link: socket.socket) -> None:
             _create(job, stdio, link)
         case Execute():
             _execute(job, stdio, link)
-
-
-def rehearse() -> None:
-    """Go through the motions once, so that the memory they touch is this process's own by then."""
-    oci_plan.plan(
-        defaults.spec("/"), container_id="rehearsal", bundle="/", hierarchy=cgroups.detect()
-    )
 
 
 def _create(job: Create, stdio: Stdio | None, link: socket.socket) -> None:

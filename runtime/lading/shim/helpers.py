@@ -26,15 +26,14 @@ NAME = "lading-creator"
 class Helper:
     """A creator, forked at once; it waits for `assign`. See `lading.shim.creator`.
 
-    `kept` is a descriptor that stays open in it until it ends. One that is forked long before it
-    is needed shall `rehearse`.
+    `kept` is a descriptor that stays open in it until it ends.
     """
 
-    def __init__(self, *, kept: int | None = None, rehearse: bool = False) -> None:
+    def __init__(self, *, kept: int | None = None) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            _work_and_exit(theirs, kept, rehearse=rehearse)
+            _work_and_exit(theirs, kept)
         theirs.close()
         self._reader = creator.messages()
         self.ended = False
@@ -104,7 +103,7 @@ class Helper:
         self._on_end()
 
 
-def _work_and_exit(link: socket.socket, kept: int | None, *, rehearse: bool) -> NoReturn:
+def _work_and_exit(link: socket.socket, kept: int | None) -> NoReturn:
     """Be the creator: nothing of the shim's clients and daemons stays open here."""
     try:
         signal.set_wakeup_fd(-1)
@@ -116,8 +115,6 @@ def _work_and_exit(link: socket.socket, kept: int | None, *, rehearse: bool) -> 
             first = descriptor + 1
         process.close_range(first)
         process.set_name(NAME)
-        if rehearse:
-            creator.rehearse()
         creator.serve(link)
     finally:
         os._exit(0)

@@ -114,4 +114,4 @@ def _prepare(link: socket.socket) -> Helper:
     os.umask(0o022)
     process.set_name(NAME)
     title.set_title(NAME)
-    return Helper(kept=link.fileno(), rehearse=True)
+    return Helper(kept=link.fileno())
