@@ -165,17 +165,17 @@ class Puller:
         distinct = list({layer.diff_id: layer for layer in layers}.values())
         missing: list[_Layer] = []
         for layer in distinct:
-            lease.hold(layer.diff_id)
-            if self._store.layers.exists(layer.diff_id):
+            try:
+                lease.hold(layer.diff_id)
                 report(Step("Already exists", layer.id))
-            else:
+            except NotFound:
                 missing.append(layer)
                 report(Step("Pulling fs layer", layer.id))
         slots = asyncio.Semaphore(CONCURRENT_DOWNLOADS)
 
         async def one(layer: _Layer) -> None:
             async with slots:
-                await self._layer(client, layer, report)
+                await self._layer(client, layer, lease, report)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -184,7 +184,9 @@ class Puller:
         except* LadingError as errors:
             raise _first(errors) from None
 
-    async def _layer(self, client: RegistryClient, layer: _Layer, report: Report) -> None:
+    async def _layer(
+        self, client: RegistryClient, layer: _Layer, lease: Lease, report: Report
+    ) -> None:
         """Download and unpack one layer, both at once."""
         loop = asyncio.get_running_loop()
         with Spool(self._partial, layer.blob) as spool:
@@ -193,9 +195,10 @@ class Puller:
             def extracted(consumed: int) -> None:
                 loop.call_soon_threadsafe(extracting, consumed)
 
-            unpacking = loop.run_in_executor(
-                self._threads, self._store.layers.unpack, spool, layer.diff_id, extracted
-            )
+            def unpack() -> None:
+                self._store.layers.unpack_stream(spool, layer.diff_id, extracted, lease=lease)
+
+            unpacking = loop.run_in_executor(self._threads, unpack)
             try:
                 await fetch(client, layer.blob, spool, report)
             except BaseException as error:
