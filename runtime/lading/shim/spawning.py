@@ -53,13 +53,16 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         shim = Shim(Path(request.bundle), request.container_id, ours)
         self._spawning[request.container_id] = shim
+        handle = self._handle
         try:
             with theirs:
                 await self._send(transport.Packet(request, [theirs.fileno()]))
             await shim.created()
         except ShimLost:
             await shim.close()
-            raise _NotForked("the spawner has ended") from None
+            if handle is not self._handle or _is_hung_up(self._socket):
+                raise _NotForked("the spawner has ended") from None
+            raise
         except BaseException:
             await shim.close()
             raise
@@ -95,7 +98,7 @@ class Spawner:
 
     def _replace(self) -> None:
         """Execute a new spawner, unless another task has done so."""
-        if self._socket.fileno() >= 0 and not _is_hung_up(self._socket):
+        if not _is_hung_up(self._socket):
             return
         self._hang_up()
         self._adopt(execute_spawner())
@@ -148,6 +151,9 @@ async def _writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Non
 
 
 def _is_hung_up(sock: socket.socket) -> bool:
+    """Tell whether there is nobody at the other end, or no end here any more."""
+    if sock.fileno() < 0:
+        return True
     poller = select.poll()
     poller.register(sock, 0)
     return bool(poller.poll(0))

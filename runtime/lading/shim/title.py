@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+from functools import cache
 
 
 def set_title(text: str) -> None:
@@ -19,7 +20,9 @@ def set_title(text: str) -> None:
             ctypes.memmove(start, content, len(content))
 
 
+@cache
 def _argument_area() -> tuple[int, int]:
+    """Find it; a forked process has it in the same place."""
     with open("/proc/self/stat", "rb") as file:
         text = file.read()
     fields = text[text.rindex(b")") + 2 :].split()

@@ -284,3 +284,14 @@ async def test_a_shim_at_work_is_not_cleaned_up_after(yard: Yard) -> None:
 async def _start(yard: Yard, *args: str) -> None:
     shim = await yard.create(*args)
     await shim.start()
+
+
+async def test_a_user_can_open_its_own_streams_again(yard: Yard) -> None:
+    spec = yard.spec("sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr")
+    assert spec.process is not None
+    spec.process.user.uid = spec.process.user.gid = 1000
+    shim = await yard.create(spec=spec)
+    client = await yard.attach(shim)
+    await shim.start()
+    assert streams_of(await client.rest()) == {1: b"out\n", 2: b"err\n"}
+    assert (await shim.wait()).exit_code == 0
