@@ -81,15 +81,15 @@ class Channel:
     def receive(self) -> tuple[Message | None, int | None]:
         """Wait for a message and the descriptor with it; None when the connection has ended."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._socket, _LARGEST, 1, socket.MSG_CMSG_CLOEXEC
-            )
+            data, descriptors, _, _ = socket.recv_fds(self._socket, _LARGEST, 1)
         except ConnectionResetError:
             return None, None
         if not data:
             return None, None
         for extra in descriptors[1:]:
             os.close(extra)
+        for received in descriptors[:1]:
+            os.set_inheritable(received, False)  # recv_fds passes no flags on
         return _decoder.decode(data), descriptors[0] if descriptors else None
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ class Clone(Step, frozen=True):
             return
         theirs.close()
         try:
-            data, descriptors, _, _ = socket.recv_fds(ours, 256, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(ours, 256, 1)
             wait_pidfd(helper_fd)
         finally:
             ours.close()
@@ -68,6 +68,7 @@ class Clone(Step, frozen=True):
         if not descriptors:
             number, _, reason = data.decode().partition(" ")
             raise Refused(reason or "the helper process was killed", int(number or 0))
+        os.set_inheritable(descriptors[0], False)  # recv_fds passes no flags on
         ctx.pid, ctx.pidfd = int(data), descriptors[0]
 
     def _help(self, ctx: Context, report: socket.socket) -> None:
