@@ -170,7 +170,12 @@ class Shim:
             stdin_once=request.stdin_once,
             log=self._log,
         )
-        self._helper.assign(creator.Create(request, begun_ns), self._streams.make())
+        job, stdio = creator.Create(request, begun_ns), self._streams.make()
+        try:
+            self._helper.assign(job, stdio)
+        except (BrokenPipeError, ConnectionResetError):  # somebody has killed it in its sleep
+            self._helper = Helper()
+            self._helper.assign(job, stdio)
         self._streams.handed_over()
         self._helper.listen(self._loop, self._children, self._heard, self._creator_ended)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from lading.oci.state import STATE_FILE
 from lading.shim import transport
 from lading.shim.link import ShimError, ShimLost
 from lading.shim.protocol import SpawnFailed, SpawnRequest
@@ -45,7 +46,9 @@ class Spawner:
         """
         try:
             return await self._spawn(request)
-        except _NotForked:
+        except ShimLost:
+            if (Path(request.bundle) / STATE_FILE).exists():
+                raise  # it had begun: trying again would not help
             self._replace()
             return await self._spawn(request)
 
@@ -53,16 +56,10 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         shim = Shim(Path(request.bundle), request.container_id, ours)
         self._spawning[request.container_id] = shim
-        handle = self._handle
         try:
             with theirs:
                 await self._send(transport.Packet(request, [theirs.fileno()]))
             await shim.created()
-        except ShimLost:
-            await shim.close()
-            if handle is not self._handle or _is_hung_up(self._socket):
-                raise _NotForked("the spawner has ended") from None
-            raise
         except BaseException:
             await shim.close()
             raise
@@ -80,7 +77,7 @@ class Spawner:
                     except BlockingIOError:
                         await _writable(loop, self._socket)
                     except OSError:
-                        raise _NotForked("the spawner has ended") from None
+                        raise ShimLost("the spawner has ended") from None
                     else:
                         return
         finally:
@@ -97,7 +94,7 @@ class Spawner:
         loop.add_reader(pidfd, self._reap, pidfd, handle.pid, self._reaped)
 
     def _replace(self) -> None:
-        """Execute a new spawner, unless another task has done so."""
+        """Execute a new spawner if there is none any more."""
         if not _is_hung_up(self._socket):
             return
         self._hang_up()
@@ -134,10 +131,6 @@ class Spawner:
         """Let the spawner end; shims live on."""
         self._hang_up()
         await self._reaped.wait()
-
-
-class _NotForked(ShimLost):
-    """The spawner died before it had made the shim."""
 
 
 async def _writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

@@ -179,11 +179,45 @@ async def test_a_spawner_killed_amid_requests_loses_none(yard: Yard) -> None:
         assert await shim.pids() == [shim.pid]
 
 
-async def test_a_spawner_ends_with_its_connection() -> None:
+async def waiting(spawner_pid: int) -> list[int]:
+    """Wait until the spawner has a shim and its creator in waiting, and give their pids."""
+
+    def children(pid: int) -> list[int]:
+        path = Path(f"/proc/{pid}/task/{pid}/children")
+        return [int(word) for word in path.read_text(encoding="ascii").split()]
+
+    async with asyncio.timeout(20):
+        while not (shims := children(spawner_pid)) or not (creators := children(shims[0])):
+            await asyncio.sleep(0.001)
+    return shims + creators
+
+
+async def test_a_spawner_ends_with_its_connection_and_takes_the_waiting_along() -> None:
     spawner = await Spawner.start()
     pid = spawner.pid
+    pids = await waiting(pid)
     await spawner.close()
     assert not os.path.exists(f"/proc/{pid}")
+    for other in pids:
+        await gone(other)
+
+
+async def test_a_killed_spawner_leaves_nobody_waiting(yard: Yard) -> None:
+    pids = await waiting(yard.spawner.pid)
+    os.kill(yard.spawner.pid, signal.SIGKILL)
+    for pid in pids:
+        await gone(pid)
+
+
+async def test_a_waiting_shim_that_was_killed_is_made_up_for(yard: Yard) -> None:
+    for victim in (0, 1):  # the shim; its creator
+        pids = await waiting(yard.spawner.pid)
+        os.kill(pids[victim], signal.SIGKILL)
+        await gone(pids[victim])
+        shim = await yard.create("sh", "-c", "exit 3", name=f"c{victim}")
+        await shim.start()
+        assert (await shim.wait()).exit_code == 3
+        await shim.quit()
 
 
 async def test_a_stranger_at_the_socket_does_no_harm(yard: Yard) -> None:
