@@ -16,21 +16,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lading.errors import Conflict, LadingError
 from lading.kernel.errors import KernelError
 from lading.kernel.process import pidfd_open
 from lading.oci import spec as oci_spec
 from lading.oci.container import Container
-from lading.shim import creator, files, title
+from lading.shim import config, creator, files, title
 from lading.shim.children import Children
 from lading.shim.connections import Connection, Listener
 from lading.shim.creator import Cloned, Running, SetUp, Undone
 from lading.shim.failures import error_info, note, note_bug
 from lading.shim.helpers import Helper
 from lading.shim.logwriter import LogWriter
-from lading.shim.loop import READABLE, Loop
+from lading.shim.loop import Loop
+from lading.shim.memory import MemoryWatch
 from lading.shim.moments import now
 from lading.shim.processes import PATIENCE, ExecutedProcess, Processes
 from lading.shim.protocol import (
@@ -76,30 +75,6 @@ class Phase(Enum):
     ENDED = "stopped"
 
 
-class _Process(msgspec.Struct):
-    terminal: bool = False
-
-
-class _Namespace(msgspec.Struct):
-    type: str
-    path: str = ""
-
-
-class _Linux(msgspec.Struct):
-    namespaces: list[_Namespace] = []
-
-
-class _Config(msgspec.Struct):
-    """The part of config.json that the shim goes by."""
-
-    process: _Process = msgspec.field(default_factory=_Process)
-    linux: _Linux = msgspec.field(default_factory=_Linux)
-
-    def has_own_processes(self) -> bool:
-        """Tell whether the kernel ends all others with PID 1: it is that of a new namespace."""
-        return any(space.type == "pid" and not space.path for space in self.linux.namespaces)
-
-
 NAME = "lading-shim"
 SOON = 0.005
 """Seconds after a start for what a container that ends at once need not wait for."""
@@ -130,8 +105,7 @@ class Shim:
         self._exit: ExitStatus | None = None
         self._clean = False
         self._quitting = False
-        self._oom_kills = 0
-        self._oom_watch: int | None = None
+        self._memory = MemoryWatch(loop, self._out_of_memory)
         self._answers: list[tuple[Connection, int]] = []
         self._connections: list[Connection] = []
         self._processes = Processes()
@@ -159,13 +133,12 @@ class Shim:
     def _create(self, begun_ns: int) -> None:
         """Have the container created, first of all: the rest of the shim comes up meanwhile."""
         request = self._request
-        with open(f"{self._bundle}/config.json", "rb") as file:
-            config = msgspec.json.decode(file.read(), type=_Config)
-        self._leaves_others = not config.has_own_processes()
+        spec = config.load(self._bundle)
+        self._leaves_others = not spec.has_own_processes()
         self._log = LogWriter(request.log)
         self._streams = ProcessStreams(
             self._loop,
-            tty=config.process.terminal,
+            tty=spec.has_terminal(),
             stdin=request.open_stdin,
             stdin_once=request.stdin_once,
             log=self._log,
@@ -203,7 +176,7 @@ class Shim:
         self._phase = Phase.RUNNING
         self._answer_all()
         self._children.watch(self._pid, self._pidfd, self._on_exit)
-        self._loop.later(SOON, self._watch_oom)
+        self._loop.later(SOON, self._watch_memory)
 
     @cached_property
     def _container(self) -> Container:
@@ -396,40 +369,19 @@ class Shim:
 
     # The end
 
-    def _watch_oom(self) -> None:
-        """Hear of it when memory runs out; whatever happened before counts as well."""
-        if self._phase is not Phase.RUNNING:
-            return
-        cgroup = self._container.cgroup
-        if cgroup is not None:
-            with suppress(OSError):
-                self._oom_watch = cgroup.watch_oom()
-        if self._oom_watch is not None:
-            self._loop.watch(self._oom_watch, READABLE, self._on_oom)
-            self._count_oom_kills()
+    def _watch_memory(self) -> None:
+        if self._phase is Phase.RUNNING:
+            self._memory.watch(self._container.cgroup)
 
-    def _on_oom(self, _: int) -> None:
-        assert self._oom_watch is not None
-        with suppress(OSError):
-            os.read(self._oom_watch, 4096)
-        self._count_oom_kills()
-
-    def _count_oom_kills(self) -> None:
-        cgroup = self._container.cgroup
-        if cgroup is None:
-            return
-        with suppress(OSError):
-            kills = cgroup.oom_kill_count()
-            if kills > self._oom_kills:
-                self._oom_kills = kills
-                self._broadcast(OutOfMemory())
+    def _out_of_memory(self) -> None:
+        self._broadcast(OutOfMemory())
 
     def _on_exit(self, outcome: Exit) -> None:
         """Take the exit status, end what is left, and wait for the output."""
         finished_at = now()
         self._phase = Phase.ENDED
         os.close(self._pidfd)
-        self._count_oom_kills()
+        self._memory.count(self._container.cgroup)
         if self._leaves_others:
             with suppress(LadingError, OSError):
                 self._container.kill(signal.SIGKILL, everyone=True)
@@ -439,7 +391,7 @@ class Shim:
                 self._streams.finish()
                 self._exit = ExitStatus(
                     exit_code=outcome.status,
-                    oom_killed=self._oom_kills > 0,
+                    oom_killed=self._memory.kills > 0,
                     finished_at=finished_at,
                     error=self._log.error,
                 )
@@ -457,9 +409,7 @@ class Shim:
         except OSError as error:
             note(self._bundle, error)
         self._broadcast(Exited(status=status))
-        if self._oom_watch is not None:
-            self._loop.forget(self._oom_watch)
-            os.close(self._oom_watch)
+        self._memory.close()
         try:
             self._container.delete()
         except (LadingError, OSError) as error:

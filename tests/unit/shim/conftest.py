@@ -226,17 +226,22 @@ async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     made = Yard(tmp_path, spawner)
     made.make_root()
     yield made
-    shim_pids = [shim.shim_pid for shim in made.shims if shim.shim_pid]
-    container_pids = [shim.pid for shim in made.shims if shim.pid]
+    try:
+        await _check_nothing_is_left(made)
+    finally:
+        with suppress(OSError):
+            cgroups.at(CGROUP_PARENT).delete()
+
+
+async def _check_nothing_is_left(made: Yard) -> None:
+    pids = [pid for shim in made.shims for pid in (shim.shim_pid, shim.pid) if pid]
     await made.close()
-    for pid in [*shim_pids, *container_pids]:
+    for pid in pids:
         await gone(pid)
-    for name in {path.name for path in (tmp_path / "containers").glob("*")}:
-        assert not cgroups.at(f"{CGROUP_PARENT}/{made.container_id(name)}").exists()
+    for path in (made.base / "containers").glob("*"):
+        assert not cgroups.at(f"{CGROUP_PARENT}/{made.container_id(path.name)}").exists()
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        assert str(tmp_path) not in file.read()
-    with suppress(OSError):
-        cgroups.at(CGROUP_PARENT).delete()
+        assert str(made.base) not in file.read()
 
 
 async def gone(pid: int) -> None:
