@@ -186,6 +186,24 @@ def test_limits_are_in_the_files(cgroup: Cgroup) -> None:
         cgroup.apply(Resources(cpu=Cpu(cpus="2-99")))
 
 
+def test_a_parent_that_another_process_is_making_still_gives_memory_nodes() -> None:
+    mount = cgroups.detect().controllers.get("cpuset")
+    if mount is None or mount.version == 2:
+        pytest.skip("this host's cpusets are not in v1")
+    top = Path(mount.mount_point)
+    parent = f"/lading-test-{os.getpid()}"
+    made = cgroups.at(f"{parent}/one")
+    try:
+        (top / parent[1:]).mkdir()
+        (top / parent[1:] / "cpuset.cpus").write_text((top / "cpuset.cpus").read_text())
+        made.create()
+        nodes = Path(made.directories()["cpuset"], "cpuset.mems").read_text()
+        assert nodes == (top / "cpuset.mems").read_text() != "\n"
+    finally:
+        made.delete()
+        cgroups.at(parent).delete()
+
+
 def test_limits_are_in_the_files_of_v2(cgroup: Cgroup) -> None:
     if not isinstance(cgroup, CgroupV2) or not cgroup.hierarchy.has("memory"):
         pytest.skip("this host's limits are not in v2")

@@ -262,7 +262,8 @@ def _fill_cpuset(mount: str, path: str) -> None:
     A parent made by us has cgroup.clone_children, so that for all after it nothing is to do.
     """
     directory = mount + path
-    if path == "/" or files.read(directory, "cpuset.cpus").strip():
+    # The memory nodes are written last: another process may have got no further than the CPUs.
+    if path == "/" or files.read(directory, "cpuset.mems").strip():
         return
     parent = os.path.dirname(path)
     _fill_cpuset(mount, parent)
