@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from lading.kernel.errors import Attempt, KernelError
+from lading.kernel.pseudofiles import write_value
 from lading.kernel.syscalls import check, fail, libc, raw
 
 if TYPE_CHECKING:
@@ -204,13 +205,7 @@ def set_rlimit(name: str, soft: int, hard: int, pid: int = 0) -> None:
 
 def set_oom_score_adj(value: int, pid: int | str = "self") -> None:
     """Set how readily the kernel kills *pid* when memory runs out (-1000 … 1000)."""
-    path = f"/proc/{pid}/oom_score_adj"
-    with Attempt(f"write {value} to", path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, str(value).encode())
-        finally:
-            os.close(descriptor)
+    write_value(f"/proc/{pid}/oom_score_adj", str(value))
 
 
 PERSONALITIES = {"LINUX": 0x0, "LINUX32": 0x8}

@@ -12,7 +12,8 @@ from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import Any, NamedTuple
 
-from lading.kernel.errors import Attempt, KernelError
+from lading.kernel.errors import KernelError
+from lading.kernel.pseudofiles import write_value
 from lading.network import netlink
 from lading.network.netlink import Netlink, Request, Template
 
@@ -192,13 +193,7 @@ def bring_up_loopback(namespace: int) -> None:
 
 def set_sysctl(key: str, value: str) -> None:
     """Set a sysctl of the current network namespace ("net/ipv4/ip_forward")."""
-    path = f"/proc/sys/{key}"
-    with Attempt(f"write {value} to", path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, value.encode())
-        finally:
-            os.close(descriptor)
+    write_value(f"/proc/sys/{key}", value)
 
 
 def get_sysctl(key: str) -> str:

@@ -6,6 +6,7 @@ import errno
 import os
 
 from lading.kernel.errors import Attempt, KernelError
+from lading.kernel.pseudofiles import write_value
 
 UNLIMITED_V1 = 0x7FFFFFFFFFFFF000
 """What v1 shows as a limit that was never set: the largest number of whole 4096-byte pages."""
@@ -13,13 +14,7 @@ UNLIMITED_V1 = 0x7FFFFFFFFFFFF000
 
 def write(directory: str, name: str, value: str) -> None:
     """Write *value* to a file of the cgroup. Raises KernelError."""
-    path = f"{directory}/{name}"
-    with Attempt(f"write {value} to", path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, value.encode())
-        finally:
-            os.close(descriptor)
+    write_value(f"{directory}/{name}", value)
 
 
 def write_if_there(directory: str, name: str, value: str) -> bool:
