@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
-import signal
 from collections.abc import Sequence
 from functools import singledispatchmethod
 
@@ -19,6 +18,7 @@ from lading.build.lines import LogicalLine
 from lading.build.words import Expander
 from lading.errors import InvalidParameter
 from lading.image.model import Config, Healthcheck
+from lading.kernel.signals import parse_signal
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 _CHANGES = frozenset(
@@ -162,8 +162,10 @@ class Configurator:
     @_apply.register
     def _stopsignal(self, instruction: ins.StopSignal, expand: Expander) -> str:
         text = expand.word(instruction.signal)
-        if not _is_signal(text):
-            raise DockerfileError(f"Invalid signal: {text}", instruction.line)
+        try:
+            parse_signal(text)
+        except InvalidParameter:
+            raise DockerfileError(f"Invalid signal: {text}", instruction.line) from None
         self.config.stop_signal = text
         return f"STOPSIGNAL {text}"
 
@@ -212,14 +214,6 @@ def _ports(spec: str, line: int) -> list[str]:
         raise DockerfileError(f"invalid containerPort: {spec}", line)
     protocol = (match[3] or "tcp").lower()
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
-
-
-def _is_signal(text: str) -> bool:
-    if text.isdigit():
-        return 0 < int(text) < signal.NSIG
-    name = text.upper().removeprefix("SIG")
-    realtime = re.fullmatch(r"RT(MIN|MAX)([+-]\d+)?", name)
-    return realtime is not None or f"SIG{name}" in signal.Signals.__members__
 
 
 def _go_list(words: Sequence[str]) -> str:

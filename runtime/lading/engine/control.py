@@ -14,10 +14,10 @@ from lading.engine.health import HealthChecks
 from lading.engine.lifecycle import Lifecycle
 from lading.engine.model import Status
 from lading.engine.registry import Entry, not_running
-from lading.engine.signals import parse_signal
 from lading.engine.store import ContainerStore
 from lading.engine.waits import Condition
 from lading.errors import Conflict, LadingError, NotModified
+from lading.kernel.signals import parse_signal
 from lading.shim.client import ShimError
 
 KILL_PATIENCE = 10.0

@@ -22,9 +22,9 @@ from lading.engine.model import (
 )
 from lading.engine.ports import Port, parse_host_ports, parse_port
 from lading.engine.registry import Entry, Registry
-from lading.engine.signals import parse_signal
 from lading.engine.sysinfo import SysInfo
 from lading.errors import Conflict, InvalidParameter, NotFound
+from lading.kernel.signals import parse_signal
 
 from .fakes import record
 

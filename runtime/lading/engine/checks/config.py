@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.engine.signals import parse_signal
 from lading.errors import InvalidParameter
+from lading.kernel.signals import parse_signal
 
 if TYPE_CHECKING:
     from lading.engine.model import ContainerConfig, Healthcheck
