@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from lab.netns import Uplink
 from lab.shell import LabError, alive, wait_until
 
 
-class Daemon:
+class Daemon(ABC):
     """A daemon with Docker's API in a network namespace of its own.
 
     `title` is what messages call it, `root` its state and `run_directory` its sockets; `cgroup`
@@ -43,6 +44,29 @@ class Daemon:
             pid = int(self.pidfile.read_text())
             return pid if alive(pid) else 0
         return 0
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the daemon where its namespaces already are, and wait until it answers."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """End the engine with all it runs, and leave the host as it was."""
+
+    def up(self) -> None:
+        """Bring the engine up where it is not.
+
+        Raises LabError with the daemon's last words when it does not come up.
+        """
+        if self.answers():
+            return
+        self.down()
+        self.uplink.up()
+        try:
+            self.start()
+        except BaseException:
+            self.down()
+            raise
 
     def answers(self) -> bool:
         """Whether the daemon answers `GET /_ping`."""

@@ -28,21 +28,6 @@ class Lading(Daemon):
         self.log = RESULTS / "logs" / f"{name}.log"
         self.cgroup = f"lading-l{name}"
 
-    def up(self) -> None:
-        """Bring the engine up with a state of its own.
-
-        Raises LabError with the daemon's last words when it does not come up.
-        """
-        if self.answers():
-            return
-        self.down()
-        self.uplink.up()
-        try:
-            self.start()
-        except BaseException:
-            self.down()
-            raise
-
     def start(self) -> None:
         """Start the daemon where its namespace already is, and wait until it answers."""
         for directory in (self.run_directory, self.log.parent):

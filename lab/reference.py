@@ -88,15 +88,7 @@ class Reference(Daemon):
         Raises LabError with the daemon's last words when it does not come up.
         """
         ensure(self.tree)
-        if self.answers():
-            return
-        self.down()
-        self.uplink.up()
-        try:
-            self.start()
-        except BaseException:
-            self.down()
-            raise
+        super().up()
 
     def start(self) -> None:
         """Start the daemon where its namespaces already are, and wait until it answers."""
