@@ -18,11 +18,27 @@ from lading import __version__
 from lading.engine.settings import Settings
 from lading.engine.sysinfo import SysInfo, sysinfo
 from lading.kernel import mountinfo
+from lading.storage.files import write_atomically
 
 BACKING_NAMES = {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs", "overlay": "overlayfs"}
 """File systems that Docker calls by another name than the kernel."""
 
 INDEX_SERVER = "https://index.docker.io/v1/"
+
+_PLUGINS = {
+    "Volume": ["local"],
+    "Network": ["bridge", "host", "null"],
+    "Authorization": None,
+    "Log": ["json-file", "local", "none"],
+}
+_NO_SWARM = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +82,8 @@ def engine_id(root: Path) -> str:
     if known:
         return known
     fresh = str(uuid.uuid4())
-    temporary = path.with_name(".engine-id.new")
-    temporary.write_text(fresh)
-    temporary.rename(path)
+    write_atomically(path, fresh.encode(), mode=0o644)
     return fresh
-
-
-def go_architecture() -> str:
-    """Return the machine's architecture as Go and image configs name it: `amd64`, `arm64`."""
-    machine = platform.machine()
-    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}.get(
-        machine, machine
-    )
 
 
 def kernel_version() -> str:
@@ -188,12 +194,7 @@ def info(
         "Images": counts.images,
         "Driver": "overlay2",
         "DriverStatus": driver_status(settings.root),
-        "Plugins": {
-            "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
-            "Authorization": None,
-            "Log": ["json-file", "local", "none"],
-        },
+        "Plugins": _PLUGINS,
         **_limits(limits),
         "IPv4Forwarding": forwarding,
         "Debug": settings.debug,
@@ -224,14 +225,7 @@ def info(
         "ServerVersion": __version__,
         "Runtimes": {settings.default_runtime: {"path": "lading-oci"}},
         "DefaultRuntime": settings.default_runtime,
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
+        "Swarm": _NO_SWARM,
         "LiveRestoreEnabled": settings.live_restore,
         "Isolation": "",
         "InitBinary": os.path.basename(settings.init_path),

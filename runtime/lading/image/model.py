@@ -33,7 +33,7 @@ OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 CONFIG_MAX = 8 << 20
 """The most bytes that a config or manifest may have; registries cut off at 4 MiB."""
 
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"}
 
 
 def architecture() -> str:

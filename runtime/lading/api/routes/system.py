@@ -44,10 +44,11 @@ async def system_ping_head(_call: Call) -> StreamResponse:
 async def system_version(_call: Call) -> StreamResponse:
     """SystemVersion."""
     from lading.engine import info
+    from lading.image.model import architecture
 
     details = {
         "ApiVersion": str(CURRENT),
-        "Arch": info.go_architecture(),
+        "Arch": architecture(),
         "BuildTime": info.build_time(),
         "Experimental": "false",
         "GitCommit": info.git_commit(),

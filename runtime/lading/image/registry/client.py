@@ -120,15 +120,6 @@ class RegistryClient:
             )
         return RawManifest(data, media_type, digest)
 
-    async def has_manifest(self, name: str) -> bool:
-        """Whether the registry has a manifest of this tag or digest."""
-        headers = {"Accept": ", ".join(ACCEPTED)}
-        try:
-            async with self.request("HEAD", self.url(f"manifests/{name}"), headers=headers):
-                return True
-        except NotFound:
-            return False
-
     async def put_manifest(self, name: str, data: bytes, media_type: str) -> Digest:
         """Store a manifest under a tag or its digest, and return the digest."""
         headers = {"Content-Type": media_type}

@@ -65,3 +65,12 @@ def pull_denied(name: str) -> NotFound:
         f"pull access denied for {name}, repository does not exist or may require "
         "'docker login': denied: requested access to the resource is denied"
     )
+
+
+def first(errors: BaseExceptionGroup[LadingError]) -> LadingError:
+    """The failure that ended a group of transfers."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LadingError)
+    return error

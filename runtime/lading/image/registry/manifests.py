@@ -11,42 +11,41 @@ from typing import Any
 import msgspec
 
 from lading.errors import InvalidParameter
+from lading.image.model import (
+    DOCKER_CONFIG,
+    DOCKER_INDEX,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Platform,
+)
 from lading.storage.digests import Digest, is_digest
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 _CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 _LAYERS = (
     OCI_LAYER,
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
-    "application/vnd.docker.image.rootfs.diff.tar",
+    DOCKER_LAYER,
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
 
 
-class PlatformField(msgspec.Struct, omit_defaults=True):
-    """A descriptor's `platform`."""
-
-    architecture: str = ""
-    os: str = ""
-    variant: str = ""
-
-
 class Descriptor(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """What a blob or manifest is: media type, size in bytes, digest."""
+    """What a blob or manifest is: media type, size in bytes, digest.
+
+    Stricter than an archive's: a registry has to name all three. They are sent in this order,
+    which is Docker's, as the manifest's digest depends on it.
+    """
 
     media_type: str
     size: int
     digest: Digest
-    platform: PlatformField | None = None
+    platform: Platform | None = None
     annotations: dict[str, str] | None = None
     urls: list[str] | None = None
 
@@ -88,7 +87,7 @@ def decode(data: bytes, content_type: str) -> Manifest | Index:
                 "more: push it again with a current client"
             )
         media_type = kind.media_type or content_type
-        if media_type in (OCI_INDEX, DOCKER_LIST) or (kind.manifests and not kind.config):
+        if media_type in (OCI_INDEX, DOCKER_INDEX) or (kind.manifests and not kind.config):
             index = msgspec.json.decode(data, type=Index)
             _check_digests(index.manifests)
             return index

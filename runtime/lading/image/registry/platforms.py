@@ -10,18 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lading.errors import InvalidParameter, NotFound
+from lading.image.model import architecture
 from lading.image.registry.manifests import Descriptor
 
-_ARCHITECTURES = {
-    "x86_64": ("amd64", ""),
-    "aarch64": ("arm64", "v8"),
-    "armv7l": ("arm", "v7"),
-    "armv6l": ("arm", "v6"),
-    "i686": ("386", ""),
-    "ppc64le": ("ppc64le", ""),
-    "s390x": ("s390x", ""),
-    "riscv64": ("riscv64", ""),
-}
+_VARIANTS = {"aarch64": "v8", "armv7l": "v7", "armv6l": "v6"}
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
 _RUNS_ALSO = {"amd64": ("386",), "arm64": ("arm",)}
 
@@ -57,8 +49,7 @@ class Platform:
 
 def host() -> Platform:
     """The platform of the running kernel."""
-    architecture, variant = _ARCHITECTURES.get(os.uname().machine, (os.uname().machine, ""))
-    return Platform("linux", architecture, variant)
+    return Platform("linux", architecture(), _VARIANTS.get(os.uname().machine, ""))
 
 
 def choose(entries: Sequence[Descriptor], wanted: Platform | None, reference: str) -> Descriptor:

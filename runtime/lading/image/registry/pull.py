@@ -25,7 +25,7 @@ from lading.errors import (
 from lading.image.model import RootFs
 from lading.image.reference import Reference
 from lading.image.registry.client import ATTEMPTS, RawManifest, RegistryClient, connect
-from lading.image.registry.failures import manifest_unknown, pull_denied
+from lading.image.registry.failures import first, manifest_unknown, pull_denied
 from lading.image.registry.manifests import Descriptor, Index, Manifest, decode
 from lading.image.registry.platforms import Platform, choose
 from lading.image.registry.progress import Report, Step, Throttle
@@ -182,7 +182,7 @@ class Puller:
                 for layer in missing:
                     group.create_task(one(layer))
         except* LadingError as errors:
-            raise _first(errors) from None
+            raise first(errors) from None
 
     async def _layer(
         self, client: RegistryClient, layer: _Layer, lease: Lease, report: Report
@@ -255,11 +255,3 @@ def _cause(transfer: LadingError, unpacking: BaseException | None) -> LadingErro
     if isinstance(unpacking, InvalidParameter):
         return unpacking
     return transfer
-
-
-def _first(errors: BaseExceptionGroup[LadingError]) -> LadingError:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, LadingError)
-    return error

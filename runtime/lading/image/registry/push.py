@@ -19,15 +19,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from lading.errors import LadingError, NotFound, Unavailable
+from lading.image.model import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from lading.image.reference import Reference
 from lading.image.registry.client import ATTEMPTS, RegistryClient, connect
-from lading.image.registry.manifests import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER,
-    DOCKER_MANIFEST,
-    Descriptor,
-    Manifest,
-)
+from lading.image.registry.failures import first
+from lading.image.registry.manifests import Descriptor, Manifest
 from lading.image.registry.progress import Report, Step, Throttle
 from lading.image.registry.settings import Credentials, RegistrySettings
 from lading.image.registry.sources import LayerSources, Source
@@ -105,10 +101,7 @@ class Pusher:
             async with asyncio.TaskGroup() as group:
                 tasks = {diff_id: group.create_task(one(diff_id)) for diff_id in distinct}
         except* LadingError as errors:
-            leaf: BaseException = errors
-            while isinstance(leaf, BaseExceptionGroup):
-                leaf = leaf.exceptions[0]
-            raise leaf from None
+            raise first(errors) from None
         return [tasks[diff_id].result() for diff_id in image.diff_ids]
 
     async def _layer(
@@ -138,13 +131,13 @@ class Pusher:
                 report(Step("Pushed", layer))
             else:
                 report(Step("Layer already exists", layer))
-        return self._note(diff_id, repository, digest, size, DOCKER_LAYER)
+        return self._note(diff_id, repository, digest, size, DOCKER_LAYER_GZIP)
 
     def _note(
         self, diff_id: DiffId, repository: str, digest: Digest, size: int, media_type: str
     ) -> Descriptor:
         self._sources.record(diff_id, Source(repository, digest, size, media_type))
-        return Descriptor(media_type=DOCKER_LAYER, size=size, digest=digest)
+        return Descriptor(media_type=DOCKER_LAYER_GZIP, size=size, digest=digest)
 
 
 def compress(chunks: Iterator[bytes], target: IO[bytes]) -> tuple[Digest, int]:
