@@ -26,6 +26,7 @@ from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
 from lading.oci import spec as oci
 from lading.shim.files import STEPS_NAME
 from lading.shim.protocol import SpawnRequest
+from lading.storage.files import write_atomically
 from lading.storage.layers import LayerStore
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/tini", "/usr/libexec/docker/docker-init")
@@ -100,9 +101,8 @@ class Bundles:
         if not record.host_config.auto_remove:
             with contextlib.suppress(FileNotFoundError):
                 steps = (bundle / STEPS_NAME).read_bytes()
-                new = self.store.home(record.id) / f"{STEPS_NAME}.new"
-                new.write_bytes(steps)
-                new.rename(new.with_suffix(""))
+                kept = self.store.home(record.id) / STEPS_NAME
+                write_atomically(kept, steps, durable=False)
         if record.host_config.ipc_mode == modes.SHAREABLE:
             with contextlib.suppress(KernelError):
                 umount(bundle / "shm", UmountFlag.DETACH)

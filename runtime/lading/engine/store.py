@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.engine.model import Container
+from lading.storage.files import TEMPORARY, sync_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ class ContainerStore:
         """Note volumes that are to go if a crash leaves no record of the container."""
         home = self.home(container_id)
         home.mkdir(mode=0o710, exist_ok=True)
-        write_atomically(home / _VOLUMES, msgspec.json.encode(names))
+        write_atomically(home / _VOLUMES, msgspec.json.encode(names), durable_name=False)
 
     def add(self, record: Container) -> None:
         """Make a container's directory and its first record, durably."""
@@ -58,8 +59,9 @@ class ContainerStore:
         (home / _VOLUMES).unlink(missing_ok=True)
 
     def save(self, record: Container) -> None:
-        """Replace a container's record; it is on disk when this returns."""
-        write_atomically(self.home(record.id) / _RECORD, msgspec.json.encode(record))
+        """Replace a container's record; after a crash at once, the one before may be back."""
+        path = self.home(record.id) / _RECORD
+        write_atomically(path, msgspec.json.encode(record), durable_name=False)
 
     def withdraw(self, container_id: str) -> None:
         """Remove a container's record: whatever else is left of it is rests from now on."""
@@ -73,6 +75,8 @@ class ContainerStore:
     def load(self) -> Iterator[Container]:
         """Read every record, and remove what an interrupted creation or removal left."""
         for home in sorted(self.directory.iterdir()):
+            for unfinished in home.glob(f"{TEMPORARY}*"):
+                unfinished.unlink()
             try:
                 yield _decoder.decode((home / _RECORD).read_bytes())
                 (home / _VOLUMES).unlink(missing_ok=True)
@@ -105,26 +109,3 @@ def remove_directory(path: Path) -> None:
         os.rmdir(path)
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Put `content` in place of the file at `path`, durably."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

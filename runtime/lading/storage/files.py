@@ -20,10 +20,18 @@ def temporary_name() -> str:
     return TEMPORARY + secrets.token_hex(8)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+def write_atomically(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    durable: bool = True,
+    durable_name: bool = True,
+) -> None:
     """Replace the file at `path`: readers see the old bytes or the new, also after a crash.
 
     Without `durable` the order of writes is left to the kernel: for what can be made again.
+    Without `durable_name` a crash in the next seconds may bring the old bytes back.
     """
     temporary = path.parent / temporary_name()
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -33,14 +41,14 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: boo
             while view:
                 view = view[os.write(descriptor, view) :]
             if durable:
-                os.fsync(descriptor)
+                os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if durable:
+    if durable and durable_name:
         sync_directory(path.parent)
 
 

@@ -5,13 +5,12 @@ ROOT/image/distribution/<diff-id hex>.json
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from lading.storage.digests import DiffId, Digest, hex_of
+from lading.storage.files import write_atomically
 
 _KEPT = 8
 """Sources remembered for a layer; the newest are the likeliest to be there still."""
@@ -44,10 +43,8 @@ class LayerSources:
     def record(self, diff_id: DiffId, source: Source) -> None:
         """Note that the layer is that blob there."""
         others = [one for one in self.of(diff_id) if one.repository != source.repository]
-        path = self._path(diff_id)
-        with tempfile.NamedTemporaryFile(dir=self._root, prefix=".new-", delete=False) as temporary:
-            temporary.write(msgspec.json.encode([source, *others][:_KEPT]))
-        os.replace(temporary.name, path)
+        content = msgspec.json.encode([source, *others][:_KEPT])
+        write_atomically(self._path(diff_id), content, durable=False)
 
     def forget(self, diff_id: DiffId) -> None:
         """Drop the record of a layer that was deleted."""
