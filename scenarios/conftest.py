@@ -15,17 +15,20 @@ from lab.engine import Engine
 from lab.external import External
 from lab.lading import Lading
 from lab.paths import RESULTS
+from lab.podman import Podman
 from lab.reference import NEWEST, Reference
 from lab.shell import LabError
 from lab.slots import claim
+from scenarios.harness.building import Builder
 from scenarios.harness.facts import cgroup_mode
 from scenarios.harness.observations import Observations, differences
+from scenarios.harness.outcomes import Outcomes, scenario_of
 from scenarios.harness.parity import RECORDS, NoRecord, compare, place, recorded_for
 from scenarios.harness.subject import BUSYBOX, Subject
 
 Observe = Callable[[str, object], None]
 _LIMIT = 90
-_RECORDS = pytest.StashKey[dict[str, Observations]]()
+_RECORDS: pytest.StashKey[dict[str, Observations]] = pytest.StashKey()
 _VERDICT = pytest.StashKey[list[str]]()
 
 
@@ -34,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--engine",
         default="lading",
-        help="the engine to test: lading, docker, or both, which compares them (default: lading)",
+        help="the engine to test: lading, docker, podman, or both, which compares Lading with "
+        "Docker (default: lading); docker,podman compares that",
     )
     group.addoption(
         "--engine-socket",
@@ -51,6 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="keep what Docker shows as the reference (with --engine docker)",
     )
+    group.addoption("--result", type=Path, help="write how each scenario ended here, as JSON")
+    group.addoption("--cell", default="local", help="the cell of the lab that this machine is")
     group.addoption(
         "--docker-release", default=NEWEST, help=f"the reference's release (default: {NEWEST})"
     )
@@ -63,7 +69,10 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, _terminated)
-    config.stash[_RECORDS] = {}
+    records: dict[str, Observations] = {}
+    config.stash[_RECORDS] = records
+    if path := config.getoption("--result"):
+        config.pluginmanager.register(Outcomes(path, records), "lading-outcomes")
     if config.getoption("--record") and config.getoption("--engine") != "docker":
         raise pytest.UsageError("--record keeps what Docker shows: it goes with --engine docker")
 
@@ -77,9 +86,9 @@ def _names(config: pytest.Config) -> list[str]:
     if config.getoption("--engine-socket"):
         return ["external"]
     chosen: str = config.getoption("--engine")
-    names = {"both": ["docker", "lading"], "docker": ["docker"], "lading": ["lading"]}.get(chosen)
-    if names is None:
-        raise pytest.UsageError(f"--engine={chosen}: it takes lading, docker or both")
+    names = ("docker,lading" if chosen == "both" else chosen).split(",")
+    if not set(names) <= {"docker", "lading", "podman"}:
+        raise pytest.UsageError(f"--engine={chosen}: it takes lading, docker, podman or both")
     return names
 
 
@@ -88,6 +97,8 @@ def _engine(name: str, config: pytest.Config) -> Engine:
         return External(Path(config.getoption("--engine-socket")))
     if name == "docker":
         return Reference(config.getoption("--docker-release"), claim("scn"))
+    if name == "podman":
+        return Podman(claim("scn"))
     return Lading(claim("scn"))
 
 
@@ -149,10 +160,16 @@ def engine(running_engine: Subject) -> Iterator[Subject]:
 
 
 @pytest.fixture
+def builder(engine: Subject) -> Builder:
+    """Builds on the engine."""
+    return Builder(engine)
+
+
+@pytest.fixture
 def observe(request: pytest.FixtureRequest, engine: Subject) -> Observe:
     """Record a fact, to be compared with what the reference shows in the same scenario."""
     record = request.config.stash[_RECORDS][engine.name]
-    scenario = request.node.nodeid.partition("[")[0].removeprefix("scenarios/")
+    scenario = scenario_of(request.node.nodeid)
 
     def add(name: str, value: object) -> None:
         record.add(scenario, name, value)
@@ -191,7 +208,7 @@ def _verdict(session: pytest.Session, records: dict[str, Observations]) -> tuple
         reference = recorded_for(subjects[0], config.getoption("--docker-release"))
     else:
         return [], True
-    verdict = compare(reference, subjects[0])
+    verdict = compare(reference, subjects[0], config.getoption("--cell"))
     return verdict.lines(), verdict.passed
 
 

@@ -5,6 +5,8 @@ fact     = "mountpoint"                      # a pattern too
 docker   = "28.*"                            # the reference's versions it is about (default: all)
 kernel   = "6.1*"                            # the kernel releases (default: all)
 cgroups  = "v2"                              # the cgroup modes (default: all)
+cells    = ["sysvinit", "local"]             # the lab's cells, patterns (default: all)
+engine   = "lading"                          # the engine that differs, a pattern (default: lading)
 reason   = "one sentence"
 evidence = "what shows it, or where it is documented"
 """
@@ -21,7 +23,7 @@ from scenarios.harness.observations import Difference, Observations
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "divergences"
 _REQUIRED = ("scenario", "fact", "reason", "evidence")
-_SCOPE = ("docker", "kernel", "cgroups")
+_SCOPE = ("docker", "kernel", "cgroups", "cells", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Divergence:
     docker: str = "*"
     kernel: str = "*"
     cgroups: str = "*"
+    cells: tuple[str, ...] = ("*",)
+    engine: str = "lading"
 
     def covers(self, difference: Difference) -> bool:
         """Whether this is the difference meant."""
@@ -43,10 +47,14 @@ class Divergence:
             difference.name, self.fact
         )
 
-    def applies_to(self, reference: Observations) -> bool:
-        """Whether the reference's version, kernel and cgroup mode are in its scope."""
+    def applies_to(
+        self, reference: Observations, cell: str = "local", engine: str = "lading"
+    ) -> bool:
+        """Whether the reference's version, kernel and cgroup mode, and who differs are meant."""
         return (
-            fnmatchcase(reference.version, self.docker)
+            fnmatchcase(engine, self.engine)
+            and any(fnmatchcase(cell, pattern) for pattern in self.cells)
+            and fnmatchcase(reference.version, self.docker)
             and fnmatchcase(reference.kernel, self.kernel)
             and fnmatchcase(reference.cgroups, self.cgroups)
         )
@@ -66,7 +74,10 @@ def load(directory: Path = DIRECTORY) -> list[Divergence]:
         unknown = sorted(document.keys() - {*_REQUIRED, *_SCOPE})
         if unknown:
             raise ValueError(f"{path.name} has {', '.join(unknown)}, which is no field of it")
-        found.append(Divergence(path.name, **document))
+        cells = document.pop("cells", ["*"])
+        if not isinstance(cells, list):
+            raise ValueError(f"{path.name} has cells that are no list of names")  # noqa: TRY004
+        found.append(Divergence(path.name, cells=tuple(cells), **document))
     return found
 
 

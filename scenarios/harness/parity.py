@@ -37,10 +37,10 @@ def recorded_for(subject: Observations, version: str) -> Observations:
     )
 
 
-def compare(reference: Observations, subject: Observations) -> Verdict:
-    """Judge the scenarios that both ran."""
+def compare(reference: Observations, subject: Observations, cell: str = "local") -> Verdict:
+    """Judge the scenarios that both ran, in this cell of the lab."""
     ran = reference.scenarios.keys() & subject.scenarios.keys()
-    known = [one for one in load() if one.applies_to(reference)]
+    known = [one for one in load() if one.applies_to(reference, cell, subject.engine)]
     return judge(differences(reference, subject), known, ran)
 
 

@@ -21,7 +21,7 @@ from lab.shell import LabError, wait_until
 from scenarios.harness.facts import ContainerFacts
 
 BUSYBOX = "busybox:latest"
-_PREDEFINED = frozenset({"bridge", "host", "none"})
+_PREDEFINED = frozenset({"bridge", "host", "none", "podman"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +141,15 @@ class Subject:
     def _sweep_images(self) -> None:
         for image in self.client.images.list(all=True):
             for tag in image.tags:
-                if tag != BUSYBOX:
+                if tag.rpartition("/")[2] != BUSYBOX:
                     self.client.images.remove(tag, force=True)
-        # What has no name goes when nothing is built on it any more: children first.
-        for image in sorted(
-            self.client.images.list(all=True), key=lambda one: -len(one.attrs["RootFS"]["Layers"])
-        ):
-            if not image.tags:
-                with suppress(docker.errors.ImageNotFound):
-                    self.client.images.remove(image.id, force=True)
+        # What has no name goes with all it is built on: the last of each line is asked to go.
+        while unnamed := [one for one in self.client.images.list(all=True) if not one.tags]:
+            parents = {one.attrs["Parent"] for one in unnamed}
+            for image in unnamed:
+                if image.id not in parents:
+                    with suppress(docker.errors.ImageNotFound):
+                        self.client.images.remove(image.id, force=True)
 
     @contextmanager
     def daemon_killed(self) -> Iterator[None]:

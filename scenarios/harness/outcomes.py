@@ -1,0 +1,87 @@
+"""How scenarios ended, as one JSON document: what a machine of the lab sends back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from scenarios.harness.observations import Observations, Value
+
+_WORST = ("failed", "error", "skipped", "passed")
+
+
+def scenario_of(node: str) -> str:
+    """A scenario's name out of pytest's: `limits/test_limits.py::test_x`, whatever its case."""
+    return node.partition("[")[0].removeprefix("scenarios/")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A scenario's end, the worst of its cases; `duration` in seconds, with set-up and sweep.
+
+    `failed` is the scenario's own complaint, `error` one of what is around it.
+    """
+
+    outcome: str = "passed"
+    duration: float = 0.0
+    complaint: str = ""
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """A plugin that notes each scenario's end and writes all of them when the session ends."""
+
+    path: Path
+    records: Mapping[str, Observations]
+    scenarios: dict[str, Outcome] = field(default_factory=dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take one phase of one case into account."""
+        found = self.scenarios.setdefault(scenario_of(report.nodeid), Outcome())
+        found.duration += report.duration
+        ended = report.outcome
+        word = "error" if ended == "failed" and report.when != "call" else ended
+        if _WORST.index(word) < _WORST.index(found.outcome):
+            found.outcome = word
+        if ended != "passed":
+            parts = [found.complaint, report.longreprtext, *(text for _, text in report.sections)]
+            found.complaint = "\n".join(part for part in parts if part)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the document, whole or not at all."""
+        partial = self.path.with_name(f".partial-{self.path.name}")
+        partial.write_text(json.dumps(self.document(), indent=1, sort_keys=True) + "\n")
+        partial.replace(self.path)
+
+    def document(self) -> dict[str, object]:
+        """`{"engine", "version", "kernel", "cgroups", "image", "scenarios": {name: …}}`.
+
+        Each scenario has `outcome`, `duration`, `complaint` and `observations`; of several
+        engines that ran, the last is the one told about.
+        """
+        record = list(self.records.values())[-1] if self.records else Observations("none")
+        return {
+            "engine": record.engine,
+            "version": record.version,
+            "kernel": record.kernel,
+            "cgroups": record.cgroups,
+            "image": record.image,
+            "scenarios": {
+                name: self._entry(one, record.scenarios.get(name, {}))
+                for name, one in sorted(self.scenarios.items())
+            },
+        }
+
+    @staticmethod
+    def _entry(one: Outcome, observations: Mapping[str, Value]) -> dict[str, object]:
+        return {
+            "outcome": one.outcome,
+            "duration": round(one.duration, 3),
+            "complaint": one.complaint,
+            "observations": dict(observations),
+        }
