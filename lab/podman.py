@@ -14,7 +14,7 @@ _TREE = Tree(
     "trixie",
     (
         "podman",
-        "crun",
+        "runc",
         "conmon",
         "netavark",
         "aardvark-dns",
@@ -66,7 +66,8 @@ class Podman(TreeDaemon):
             f"--network-config-dir={self.root}/networks",
             "--cgroup-manager=cgroupfs",
             "--events-backend=file",
-            "--runtime=crun",
+            # crun, which it prefers, refuses a host with cgroups of both versions.
+            "--runtime=runc",
             "system",
             "service",
             "--time=0",

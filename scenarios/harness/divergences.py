@@ -41,11 +41,13 @@ class Divergence:
     cells: tuple[str, ...] = ("*",)
     engine: str = "lading"
 
+    def concerns(self, scenario: str) -> bool:
+        """Whether this scenario can show it."""
+        return fnmatchcase(scenario, self.scenario)
+
     def covers(self, difference: Difference) -> bool:
         """Whether this is the difference meant."""
-        return fnmatchcase(difference.scenario, self.scenario) and fnmatchcase(
-            difference.name, self.fact
-        )
+        return self.concerns(difference.scenario) and fnmatchcase(difference.name, self.fact)
 
     def applies_to(
         self, reference: Observations, cell: str = "local", engine: str = "lading"
@@ -118,7 +120,7 @@ def judge(
     stale = [
         divergence
         for divergence in divergences
-        if any(fnmatchcase(name, divergence.scenario) for name in ran)
+        if any(divergence.concerns(name) for name in ran)
         and not any(divergence.covers(one) for one in differences)
     ]
     unexplained = [one for one in differences if one not in explained]

@@ -41,7 +41,7 @@ class Observations:
     """Everything that one engine's run observed: scenario → name → value.
 
     `version` is the engine's, `kernel` the release, `cgroups` v1, v2 or hybrid, `image` the ID of
-    the base image.
+    the base image; `outcomes` has the scenarios that did not pass there, as `failed` or `skipped`.
     """
 
     engine: str
@@ -50,6 +50,11 @@ class Observations:
     cgroups: str = ""
     image: str = ""
     scenarios: dict[str, dict[str, Value]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+
+    def known(self) -> set[str]:
+        """The scenarios about which this says anything."""
+        return self.scenarios.keys() | self.outcomes.keys()
 
     def add(self, scenario: str, name: str, value: object) -> None:
         """Record one fact."""
@@ -64,7 +69,8 @@ class Observations:
             "kernel": self.kernel,
             "cgroups": self.cgroups,
             "image": self.image,
-            "scenarios": {key: self.scenarios[key] for key in sorted(self.scenarios)},
+            "scenarios": self.scenarios,
+            **({"outcomes": self.outcomes} if self.outcomes else {}),
         }
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")

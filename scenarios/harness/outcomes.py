@@ -33,9 +33,9 @@ class Outcome:
 
 @dataclass(slots=True)
 class Outcomes:
-    """A plugin that notes each scenario's end and writes all of them when the session ends."""
+    """A plugin that notes each scenario's end; with a path it writes them when the session ends."""
 
-    path: Path
+    path: Path | None
     records: Mapping[str, Observations]
     scenarios: dict[str, Outcome] = field(default_factory=dict)
 
@@ -54,9 +54,17 @@ class Outcomes:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Write the document, whole or not at all."""
+        if self.path is None:
+            return
         partial = self.path.with_name(f".partial-{self.path.name}")
         partial.write_text(json.dumps(self.document(), indent=1, sort_keys=True) + "\n")
         partial.replace(self.path)
+
+    def not_passed(self) -> dict[str, str]:
+        """The scenarios that did not pass, each with how it ended."""
+        return {
+            name: one.outcome for name, one in self.scenarios.items() if one.outcome != "passed"
+        }
 
     def document(self) -> dict[str, object]:
         """`{"engine", "version", "kernel", "cgroups", "image", "scenarios": {name: …}}`.

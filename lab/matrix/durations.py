@@ -1,0 +1,102 @@
+"""How long things took here before: what an estimate is made of."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+from lab.matrix.model import Job, Run
+from lab.paths import CACHE
+
+PREPARE = "(prepare)"
+"""The name under which a cell's own preparation is kept, beside its scenarios."""
+
+
+class Durations:
+    """Seconds by driver and engine, cell and scenario, kept in a file of this machine's cache."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or CACHE / "durations.json"
+        self._known: dict[str, dict[str, dict[str, float]]] = {}
+        with suppress(OSError, ValueError):
+            self._known = json.loads(self.path.read_text())
+
+    def of(self, lane: str, cell: str, what: str, default: float) -> float:
+        """The seconds that `what` took, or takes elsewhere, or what its like takes."""
+        cells = self._known.get(lane, {})
+        if (own := cells.get(cell, {}).get(what)) is not None:
+            return own
+        elsewhere = [times[what] for times in cells.values() if what in times]
+        if elsewhere:
+            return median(elsewhere)
+        if what == PREPARE:
+            return default
+        alike = [
+            seconds
+            for name in ([cell] if len(cells.get(cell, {})) > 1 else cells)
+            for key, seconds in cells[name].items()
+            if key != PREPARE
+        ]
+        return median(alike) if alike else default
+
+    def learn(self, run: Run) -> None:
+        """Keep what a run measured, whole or not at all."""
+        cells = self._known.setdefault(lane_key(run.driver, run.engine), {})
+        for result in run.results.values():
+            if result.took:
+                cells.setdefault(result.cell, {})[result.scenario] = round(result.took, 2)
+        for machine in run.machines.values():
+            if machine.took and not machine.problem:
+                cells.setdefault(machine.cell, {})[PREPARE] = round(machine.took, 2)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._known, indent=1, sort_keys=True) + "\n")
+        partial.replace(self.path)
+
+
+def lane_key(driver: str, engine: str) -> str:
+    """What durations are comparable within."""
+    return f"{driver}/{engine}"
+
+
+def estimate(
+    durations: Durations,
+    lane: str,
+    jobs: Sequence[Job],
+    typical: tuple[float, float],
+    at_once: int,
+    ready: Iterable[str] = (),
+) -> float:
+    """The seconds that the jobs will take on so many machines at once.
+
+    `ready` are the cells that need no preparation any more.
+    """
+    prepared = set(ready)
+    free = [0.0] * max(1, at_once)
+    usable: dict[str, float] = {}
+    for job in jobs:
+        name = job.cell.name
+        if name not in prepared and name not in usable:
+            start = heapq.heappop(free)
+            usable[name] = start + durations.of(lane, name, PREPARE, typical[0])
+            heapq.heappush(free, usable[name])
+        start = max(heapq.heappop(free), usable.get(name, 0.0))
+        heapq.heappush(free, start + durations.of(lane, name, job.scenario, typical[1]))
+    return max(free)
+
+
+def per_cell(
+    durations: Durations, lane: str, jobs: Iterable[Job], typical: tuple[float, float]
+) -> Mapping[str, float]:
+    """The seconds of work in each cell, preparation included, one after the other."""
+    seconds: dict[str, float] = {}
+    for job in jobs:
+        name = job.cell.name
+        if name not in seconds:
+            seconds[name] = durations.of(lane, name, PREPARE, typical[0])
+        seconds[name] += durations.of(lane, name, job.scenario, typical[1])
+    return seconds

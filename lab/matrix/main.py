@@ -1,0 +1,145 @@
+"""`invoke lab.matrix`: plan, run or go on, judge, report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.cells import LOCAL, Cell, choose
+from lab.matrix import judge as judging
+from lab.matrix.durations import Durations
+from lab.matrix.journal import Journal, default_path
+from lab.matrix.lanes import Lane, LocalLane, host_cell
+from lab.matrix.model import Machine, Result, Run
+from lab.matrix.plan import Plan, at_once, clock, code_digest, collect, describe, select, shard
+from lab.matrix.progress import shown
+from lab.matrix.record import record
+from lab.matrix.run import Floor
+from lab.paths import RESULTS
+from lab.reference import NEWEST
+from lab.shell import LabError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for; `cells` and `scenarios` mean all when empty, `machines` 0 as many as go.
+
+    `engine` is what is tested: lading, or docker where the reference is recorded.
+    """
+
+    cells: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    driver: str = "qemu"
+    engine: str = "lading"
+    machines: int = 0
+    part: str = ""
+    fresh: bool = False
+    only_plan: bool = False
+    release: str = NEWEST
+
+
+def matrix(options: Options, lane: Lane | None = None, journal: Path | None = None) -> bool:
+    """Run it; whether everything is as the reference has it.
+
+    Raises LabError: what was asked for is not there, or nothing can run.
+    """
+    if options.engine not in ("lading", "docker"):
+        raise LabError(f"--engine {options.engine}: the matrix runs lading or docker")
+    cells = _cells(options)
+    lane = lane or lane_of(options.driver)
+    scenarios = shard(select(collect(), options.scenarios), options.part)
+    plan = Plan(lane.name, options.engine, cells, scenarios, code_digest())
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    run = Run(lane.name, options.engine, started, plan.code, cells, scenarios)
+    kept = Journal(journal or default_path())
+    if not options.fresh and not options.only_plan and kept.resume(plan.key, run):
+        print(f"Going on with the run of {run.started} (--fresh starts anew).")
+    before = set(run.results)
+    todo = [job for job in plan.jobs if job.key not in before]
+    run.at_once = at_once(lane, options.machines)
+    durations = Durations()
+    lines, seconds = describe(plan, lane, durations, todo, run.at_once)
+    print("\n".join(lines), flush=True)
+    if options.only_plan:
+        return True
+    if not before:
+        run.estimate = seconds
+        kept.begin(plan.key, run)
+    try:
+        _work(run, lane, plan, kept, seconds)
+    finally:
+        kept.close()
+        durations.learn(run)
+    print(f"Took {clock(run.took)}; the estimate was {clock(run.estimate)}.")
+    return _finish(run)
+
+
+def lane_of(driver: str) -> Lane:
+    """The way to machines by its name. Raises LabError: there is none of that name, or not here."""
+    if driver == LOCAL:
+        return LocalLane()
+    from lab.matrix.machines import lane
+
+    return lane(driver)
+
+
+def _cells(options: Options) -> list[Cell]:
+    if options.driver != LOCAL:
+        return choose(options.cells)
+    if any(name not in ("", LOCAL) for name in options.cells):
+        raise LabError("the driver local has one cell, this host: other cells take --driver qemu")
+    return [host_cell(options.release)]
+
+
+def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, estimate: float) -> None:
+    todo = [job for job in plan.jobs if job.key not in run.results]
+    started = time.monotonic()
+    finished = False
+    with shown(run.cells, todo, estimate) as show:
+
+        def tell(entry: Machine | Result) -> None:
+            journal.add(entry)
+            if isinstance(entry, Machine):
+                run.machines[entry.cell] = entry
+            else:
+                run.results[entry.key] = entry
+            show.tell(entry)
+
+        try:
+            Floor(lane, run.engine, todo, run.at_once, tell, show.begin).run()
+            finished = True
+        finally:
+            spent = time.monotonic() - started
+            run.took += spent
+            journal.spent(spent, finished=finished)
+
+
+def _finish(run: Run) -> bool:
+    """Judge, write the reports, and say where they are."""
+    from lab.report.build import build
+    from lab.report.markdown import summary
+
+    if run.engine == "docker":
+        print("\n".join(record(run)))
+        return True
+    judgement = judging.judge(run)
+    document = judging.document(run, judgement)
+    directory = RESULTS / "matrix"
+    build(document, directory)
+    print(summary(document))
+    print(f"The report: {directory / 'report.html'} (`invoke report.open`)")
+    return judgement.passed
+
+
+def last_document() -> dict[str, object]:
+    """The last matrix's document. Raises LabError: there was none."""
+    path = RESULTS / "matrix" / "matrix.json"
+    try:
+        found: dict[str, object] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise LabError("there is no report yet: `invoke lab.matrix` makes one") from None
+    return found
