@@ -30,13 +30,14 @@ class Steps(msgspec.Struct, frozen=True):
 
 
 def write(bundle: str, name: str, content: msgspec.Struct) -> None:
-    """Put a file into the bundle; it is whole and on disk, or the old one is still there."""
+    """Put a file into the bundle: a reader sees all of it, or the old one.
+
+    It is not flushed to a disk: what it tells of does not outlive the machine either.
+    """
     path = f"{bundle}/{name}"
     descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(msgspec.json.encode(content) + b"\n")
-        file.flush()
-        os.fsync(descriptor)
     os.rename(f"{path}.new", path)
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from lading.kernel import process
-from lading.shim import creator, transport
+from lading.shim import creator, transport, warmup
 from lading.shim.loop import READABLE
 
 if TYPE_CHECKING:
@@ -26,14 +26,15 @@ NAME = "lading-creator"
 class Helper:
     """A creator, forked at once; it waits for `assign`. See `lading.shim.creator`.
 
-    `kept` is a descriptor that stays open in it until it ends.
+    `kept` is a descriptor that stays open in it until it ends; `early` tells that there is time
+    to make ready.
     """
 
-    def __init__(self, *, kept: int | None = None) -> None:
+    def __init__(self, *, kept: int | None = None, early: bool = False) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            _work_and_exit(theirs, kept)
+            _work_and_exit(theirs, kept, early=early)
         theirs.close()
         self._reader = creator.messages()
         self.ended = False
@@ -103,7 +104,7 @@ class Helper:
         self._on_end()
 
 
-def _work_and_exit(link: socket.socket, kept: int | None) -> NoReturn:
+def _work_and_exit(link: socket.socket, kept: int | None, *, early: bool) -> NoReturn:
     """Be the creator: nothing of the shim's clients and daemons stays open here."""
     try:
         signal.set_wakeup_fd(-1)
@@ -115,6 +116,8 @@ def _work_and_exit(link: socket.socket, kept: int | None) -> NoReturn:
             first = descriptor + 1
         process.close_range(first)
         process.set_name(NAME)
+        if early:
+            warmup.rehearse()
         creator.serve(link)
     finally:
         os._exit(0)

@@ -66,7 +66,7 @@ def _warm() -> None:
 
     The collector writes to every object that it looks at, which would unshare their pages.
     """
-    from lading.shim import warmup
+    from lading.shim import standby, title, warmup  # noqa: F401  # for those who are forked
 
     warmup.warm()
     gc.collect()

@@ -2,7 +2,7 @@
 
 The forks and the memory that they have to copy are a quarter of a container's start; here they are
 done when there is time. The spawner keeps one spare. It hands it the request, and makes another
-when the spare's creator has ended, which is when the container runs.
+soon after the spare's creator has ended, which is when the container runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from lading.shim.loop import Loop
 from lading.shim.protocol import SpawnRequest
 from lading.shim.shim import NAME, Shim
 
+PAUSE = 10
+"""Milliseconds after a start until the next spare is made: what was started has the processors."""
+
 
 class Reserve:
     """The spawner's shims in waiting."""
@@ -35,14 +38,14 @@ class Reserve:
 
     def wait(self) -> None:
         """Wait until the daemon says something; make a spare shim when there is time."""
-        self._replenish()
         while True:
-            ready = dict(self._poller.poll())
+            ready = dict(self._poller.poll(None if self._links else PAUSE))
             if ready.pop(self._spawner_socket.fileno(), None):
                 return
             for descriptor in ready:
                 self._drop(descriptor)
-            self._replenish()
+            if not self._links and not ready:
+                self._spare = self._make()
 
     def hand_over(self, request: SpawnRequest, control: int) -> None:
         """Give a request to the spare shim, or to one made now. Raises OSError."""
@@ -52,11 +55,6 @@ class Reserve:
         except (BrokenPipeError, ConnectionResetError):  # somebody has killed the spare one
             self._drop(spare.fileno())
             transport.Packet(request, [control]).send(self._make())
-
-    def _replenish(self) -> None:
-        """Make a spare shim, unless one that was handed over is still busy with its start."""
-        if not self._links:
-            self._spare = self._make()
 
     def _make(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -114,4 +112,4 @@ def _prepare(link: socket.socket) -> Helper:
     os.umask(0o022)
     process.set_name(NAME)
     title.set_title(NAME)
-    return Helper(kept=link.fileno())
+    return Helper(kept=link.fileno(), early=True)

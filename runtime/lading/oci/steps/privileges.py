@@ -20,10 +20,14 @@ class ResetSignals(Step, frozen=True):
         return "reset signal handlers and the signal mask"
 
     def execute(self, ctx: Context) -> None:  # noqa: ARG002
-        """Set every signal to its default: ignored ones would stay so over an execve."""
+        """Set every signal to its default: ignored ones would stay so over an execve.
+
+        Asking the interpreter takes no system call, and most of them are at their default.
+        """
         signal.set_wakeup_fd(-1)
         for number in _CHANGEABLE:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is not signal.SIG_DFL:
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
