@@ -178,7 +178,9 @@ class Lifecycle:
         record.exec_ids.clear()
         self.networking.disconnect(record)
         self.mounting.release(record)
-        self.store.save(record)
+        goes_away = delay is None and record.host_config.auto_remove and not entry.restarted_by_hand
+        if not goes_away:  # until its bundle is gone, the exit status in there says as much
+            self.store.save(record)
         announce(
             self.events,
             record,
@@ -191,7 +193,7 @@ class Lifecycle:
         self.bundles.remove(record)
         if delay is not None:
             entry.restarter = self.background.start(self._restart(entry, delay))
-        elif record.host_config.auto_remove and not entry.restarted_by_hand:
+        elif goes_away:
             await self.auto_remove(entry)
 
     async def _let_go(self, shim: Shim | None) -> None:
