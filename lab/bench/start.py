@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lab import images
 from lab.bench.memory import children, parent, pss
-from lab.dockercli import words as docker_words
+from lab.dockercli import any_words as docker_words
 from lab.engine import Engine
 from lab.lading import Lading
 from lab.paths import RESULTS, program
@@ -103,6 +103,7 @@ def run(rounds: int) -> list[Row]:
         "kernel": os.uname().release,
         "rounds": rounds,
         "others": others,
+        "cli": docker_words()[-1],
         "rows": [asdict(row) for row in rows],
     }
     (RESULTS / "bench-start.json").write_text(json.dumps(document, indent=1) + "\n")
