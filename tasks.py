@@ -88,6 +88,7 @@ def scenarios(_context: Context, engine: str = "lading", only: str = "scenarios"
     default=True,
     help={
         "against": "docker: live, side by side; recorded: what `parity.record` kept; nothing",
+        "engine": "lading (default) or podman, which is compared with what was recorded",
         "engine_socket": "test the engine that answers on this unix socket instead of Lading",
         "only": "run the scenarios whose names match this expression (pytest -k)",
         "release": "the reference's release (default: 28.5)",
@@ -97,18 +98,21 @@ def scenarios(_context: Context, engine: str = "lading", only: str = "scenarios"
 def compare(
     _context: Context,
     against: str = "docker",
+    engine: str = "lading",
     engine_socket: str = "",
     only: str = "",
     release: str = "28.5",
 ) -> None:
     """Run the scenarios on Lading and compare what they observe with the reference."""
+    if engine not in ("lading", "podman"):
+        raise LabError(f"--engine {engine}: it takes lading or podman")
     options = [f"--docker-release={release}", *([f"-k={only}"] if only else [])]
     if against == "docker" and engine_socket:
         raise LabError("another engine is compared with --against recorded, or with nothing")
     if against == "docker":
-        options.append("--engine=both")
+        options.append(f"--engine=docker,{engine}")
     elif against in ("recorded", "nothing"):
-        options.append(f"--against={against}")
+        options += [f"--engine={engine}", f"--against={against}"]
     else:
         raise LabError(f"--against {against}: it takes docker, recorded or nothing")
     if engine_socket:
@@ -116,11 +120,26 @@ def compare(
     _run(gate.scenarios(*options))
 
 
-@task(help={"release": "the reference's release (default: 28.5)"})
+@task(
+    help={
+        "cells": "record in these cells of the lab, their names with commas, or `all` (default: "
+        "on this host)",
+        "release": "the reference's release on this host (default: 28.5)",
+        "scenarios": "only these: files, folders or patterns, with commas (with --cells)",
+    }
+)
 @_clear
-def record(_context: Context, release: str = "28.5") -> None:
+def record(_context: Context, cells: str = "", release: str = "28.5", scenarios: str = "") -> None:
     """Run the scenarios on Docker alone and keep what they observe in scenarios/reference/."""
-    _run(gate.scenarios("--engine=docker", "--record", f"--docker-release={release}"))
+    if not cells:
+        if scenarios:
+            raise LabError("--scenarios goes with --cells: on this host all are recorded")
+        _run(gate.scenarios("--engine=docker", "--record", f"--docker-release={release}"))
+        return
+    from lab.matrix.main import Options, matrix
+
+    names = [] if cells == "all" else cells.split(",")
+    matrix(Options(cells=names, scenarios=scenarios.split(","), engine="docker"))
 
 
 _RELEASE = {"release": "20.10, 26.1 or 28.5 (default)"}
@@ -198,7 +217,81 @@ def check(_context: Context, config: str = "", running: bool = False, json: bool
         sys.exit(1)
 
 
+@task(name="list")
+@_clear
+def list_(_context: Context) -> None:
+    """List the lab's cells and the scenarios."""
+    from lab.cells import cells
+    from lab.matrix.plan import collect
+
+    for cell in cells().values():
+        print(f"{cell.name:<12} {cell.describe()}; compared with Docker {cell.engine}")
+    print()
+    print("\n".join(collect()))
+
+
+@task(
+    help={
+        "cells": "their names, with commas (default: all; `invoke lab.list` has them)",
+        "scenarios": "files, folders, functions or patterns of them, with commas (default: all)",
+        "driver": "qemu (default), or local: this host as the only cell",
+        "machines": "how many at once (default: as many as this host carries)",
+        "shard": "a part of the scenarios, such as 2/3",
+        "fresh": "start anew where an earlier run of the same was interrupted",
+        "plan": "show what would run, and how long it would take",
+        "release": "the Docker release that --driver local compares with (default: 28.5)",
+    }
+)
+@_clear
+def matrix(
+    _context: Context,
+    cells: str = "",
+    scenarios: str = "",
+    driver: str = "qemu",
+    machines: int = 0,
+    shard: str = "",
+    fresh: bool = False,
+    plan: bool = False,
+    release: str = "28.5",
+) -> None:
+    """Run the scenarios in the cells, each on a fresh machine, and report; resumes by itself."""
+    from lab.matrix.main import Options
+    from lab.matrix.main import matrix as run
+
+    options = Options(
+        cells=cells.split(","),
+        scenarios=scenarios.split(","),
+        driver=driver,
+        machines=machines,
+        part=shard,
+        fresh=fresh,
+        only_plan=plan,
+        release=release,
+    )
+    if not run(options):
+        raise Exit(code=1)
+
+
+@task(name="open", help={"path": "print where it is, and open nothing"})
+@_clear
+def open_(_context: Context, path: bool = False) -> None:
+    """Make the last matrix's report again, out of its JSON, and open it in a browser."""
+    import webbrowser
+
+    from lab.matrix.main import last_document
+    from lab.paths import RESULTS
+    from lab.report.build import build
+
+    build(last_document(), RESULTS / "matrix")
+    report = RESULTS / "matrix" / "report.html"
+    print(report)
+    if not path and not webbrowser.open(report.as_uri()):
+        raise LabError(f"no browser was found: open {report} in one")
+
+
 namespace = Collection(demo, test, lint, types, unit, scenarios, bench)
 namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
 namespace.add_collection(Collection("kernel", check))
+namespace.add_collection(Collection("lab", list_, matrix))
+namespace.add_collection(Collection("report", open_))

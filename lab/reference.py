@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from lab.netns import Uplink
-from lab.shell import LabError
+from lab.shell import LabError, alive, wait_until
 from lab.treedaemon import TreeDaemon
 from lab.trees import Tree
 
@@ -71,6 +72,19 @@ class Reference(TreeDaemon):
         self.log = self.run_directory / "dockerd.log"
         self.cgroup = f"lading-{name}{digits}"
         self.pidfile = self.run_directory / "docker.pid"
+
+    def start(self) -> None:
+        """Start the daemon where its namespaces already are, and wait until it answers."""
+        self._forget_containerd()
+        super().start()
+
+    def _forget_containerd(self) -> None:
+        """Docker 20.10 takes a zombie for a containerd that runs, and waits for it in vain."""
+        record = self.run_directory / "exec" / "containerd" / "containerd.pid"
+        with suppress(OSError, ValueError, LabError):
+            pid = int(record.read_text())
+            wait_until(lambda: not alive(pid), 5, "the end of containerd")
+            record.unlink()
 
     def command(self) -> list[str]:
         """The words that start dockerd."""

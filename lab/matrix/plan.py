@@ -51,7 +51,8 @@ class Plan:
 
 def collect(project: Path = PROJECT) -> list[str]:
     """The names of all scenarios, in order. Raises LabError: they can not be collected."""
-    words = [program("pytest"), "scenarios", "--collect-only", "--quiet", "-p", "no:randomly"]
+    words = [program("pytest"), "scenarios", "--collect-only", "-o", "addopts=", "-q"]
+    words += ["-p", "no:randomly", "-p", "no:cacheprovider"]
     done = subprocess.run(words, cwd=project, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"the scenarios can not be collected: {done.stdout.strip()[-300:]}")
