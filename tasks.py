@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -20,6 +21,8 @@ def _clear(function: Function) -> Function:
 
     @wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> Any:
+        # Being asked to end is an interrupt from the keyboard: what was started is cleaned up.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return function(*arguments, **options)
         except LabError as error:
@@ -179,15 +182,21 @@ def status(_context: Context) -> None:
         print(Reference(release).describe())
 
 
-@task(help={"what": "start", "rounds": "how often each engine has its turn (default: 20)"})
+@task(
+    help={
+        "what": "start, or build",
+        "rounds": "how often each engine has its turn (default: 20)",
+    }
+)
 @_clear
 def bench(_context: Context, what: str, rounds: int = 20) -> None:
-    """Measure (`bench start`) starts, the command line and memory beside Docker, as ratios."""
-    if what != "start":
-        raise LabError(f"bench {what}: there is `invoke bench start`")
-    from lab.bench.start import run
+    """Measure starts (`bench start`) or builds (`bench build`) beside Docker, as ratios."""
+    from lab.bench import build, start
 
-    run(rounds)
+    runs: dict[str, Callable[[int], object]] = {"start": start.run, "build": build.run}
+    if what not in runs:
+        raise LabError(f"bench {what}: there are {' and '.join(f'`{name}`' for name in runs)}")
+    runs[what](rounds)
 
 
 @task(
@@ -240,6 +249,7 @@ def list_(_context: Context) -> None:
         "fresh": "start anew where an earlier run of the same was interrupted",
         "plan": "show what would run, and how long it would take",
         "release": "the Docker release that --driver local compares with (default: 28.5)",
+        "within": "the minutes it may take: scenarios that do not fit are left out",
     }
 )
 @_clear
@@ -253,6 +263,7 @@ def matrix(
     fresh: bool = False,
     plan: bool = False,
     release: str = "28.5",
+    within: float = 0.0,
 ) -> None:
     """Run the scenarios in the cells, each on a fresh machine, and report; resumes by itself."""
     from lab.matrix.main import Options
@@ -267,6 +278,7 @@ def matrix(
         fresh=fresh,
         only_plan=plan,
         release=release,
+        within=within * 60,
     )
     if not run(options):
         raise Exit(code=1)

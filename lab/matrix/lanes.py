@@ -122,8 +122,8 @@ class LocalLane:
     typical = (0.5, 5.0)
     most = 1
 
-    def __init__(self, project: Path = PROJECT) -> None:
-        self._project = project
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self._running: set[subprocess.Popen[str]] = set()
 
     def prepare(self, cell: Cell) -> Machine:
@@ -161,7 +161,8 @@ class LocalLane:
         """What a program wrote until it ended, or was ended after its time."""
         with subprocess.Popen(
             words,
-            cwd=self._project,
+            cwd=PROJECT,
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -15,7 +15,17 @@ from lab.matrix.durations import Durations
 from lab.matrix.journal import Journal, default_path
 from lab.matrix.lanes import Lane, LocalLane, host_cell
 from lab.matrix.model import Machine, Result, Run
-from lab.matrix.plan import Plan, at_once, clock, code_digest, collect, describe, select, shard
+from lab.matrix.plan import (
+    Plan,
+    at_once,
+    clock,
+    code_digest,
+    collect,
+    describe,
+    select,
+    shard,
+    within,
+)
 from lab.matrix.progress import shown
 from lab.matrix.record import record
 from lab.matrix.run import Floor
@@ -28,7 +38,8 @@ from lab.shell import LabError
 class Options:
     """What was asked for; `cells` and `scenarios` mean all when empty, `machines` 0 as many as go.
 
-    `engine` is what is tested: lading, or docker where the reference is recorded.
+    `engine` is what is tested: lading, or docker where the reference is recorded; `within` the
+    seconds that the run may take, 0 for as many as it needs.
     """
 
     cells: Sequence[str] = ()
@@ -39,6 +50,7 @@ class Options:
     part: str = ""
     fresh: bool = False
     only_plan: bool = False
+    within: float = 0.0
     release: str = NEWEST
 
 
@@ -52,6 +64,9 @@ def matrix(options: Options, lane: Lane | None = None, journal: Path | None = No
     cells = _cells(options)
     lane = lane or lane_of(options.driver)
     scenarios = shard(select(collect(), options.scenarios), options.part)
+    machines, durations = at_once(lane, options.machines), Durations()
+    if options.within:
+        scenarios = within(options.within, lane, options.engine, cells, scenarios, machines)
     plan = Plan(lane.name, options.engine, cells, scenarios, code_digest())
     started = datetime.now(UTC).isoformat(timespec="seconds")
     run = Run(lane.name, options.engine, started, plan.code, cells, scenarios)
@@ -60,8 +75,7 @@ def matrix(options: Options, lane: Lane | None = None, journal: Path | None = No
         print(f"Going on with the run of {run.started} (--fresh starts anew).")
     before = set(run.results)
     todo = [job for job in plan.jobs if job.key not in before]
-    run.at_once = at_once(lane, options.machines)
-    durations = Durations()
+    run.at_once = machines
     lines, seconds = describe(plan, lane, durations, todo, run.at_once)
     print("\n".join(lines), flush=True)
     if options.only_plan:
@@ -116,6 +130,8 @@ def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, estimate: float) -
             spent = time.monotonic() - started
             run.took += spent
             journal.spent(spent, finished=finished)
+            if not finished:
+                print("What has ended is kept: the same command goes on from there.", flush=True)
 
 
 def _finish(run: Run) -> bool:

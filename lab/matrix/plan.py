@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import zip_longest
 from pathlib import Path
 
 from lab.cells import Cell
@@ -83,6 +85,39 @@ def shard(scenarios: Sequence[str], which: str) -> list[str]:
     if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
         raise LabError(f"--shard {which}: it is a part and how many there are, such as 2/3")
     return list(scenarios[int(number) - 1 :: int(parts)])
+
+
+def within(
+    seconds: float,
+    lane: Lane,
+    engine: str,
+    cells: Sequence[Cell],
+    scenarios: Sequence[str],
+    machines: int,
+) -> list[str]:
+    """As many scenarios as fit in the time by the estimate, from each folder in turn.
+
+    Raises LabError: not even one fits.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in scenarios:
+        folders.setdefault(name.partition("/")[0], []).append(name)
+    turns = [name for turn in zip_longest(*folders.values()) for name in turn if name]
+    durations, key = Durations(), lane_key(lane.name, engine)
+
+    def takes(count: int) -> float:
+        jobs = [Job(cell, name) for cell in cells for name in turns[:count]]
+        return estimate(durations, key, jobs, lane.typical, machines)
+
+    count = bisect_right(range(1, len(turns) + 1), seconds, key=takes)
+    if not count:
+        raise LabError(f"not one scenario in each cell fits in {clock(seconds)}")
+    chosen = set(turns[:count])
+    if count < len(turns):
+        print(
+            f"{count} of {len(turns)} scenarios fit in {clock(seconds)}; the others are left out."
+        )
+    return [name for name in scenarios if name in chosen]
 
 
 def at_once(lane: Lane, asked: int = 0) -> int:

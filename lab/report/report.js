@@ -12,7 +12,11 @@ function element(tag, text, attributes = {}) {
 
 function seconds(value) { return value ? value.toFixed(value < 10 ? 2 : 0) + " s" : "–"; }
 
-function shown(value) { return value === undefined ? "" : JSON.stringify(value, null, 1); }
+// A text of several lines is shown as such; anything else as JSON, so that "" is not nothing.
+function shown(value) {
+  if (typeof value === "string" && value.trimEnd().includes("\n")) return value;
+  return value === undefined ? "" : JSON.stringify(value, null, 1);
+}
 
 function list(pairs) {
   const made = element("dl");
