@@ -1,8 +1,4 @@
-"""`invoke bench.start`: container starts, the command line, and memory, beside Docker.
-
-Both engines have their turns one after the other in one run, so that a noisy moment hits both;
-what counts is the ratio of the medians.
-"""
+"""`invoke bench.start`: container starts, the command line, and memory, beside Docker."""
 
 from __future__ import annotations
 
@@ -10,20 +6,15 @@ import http.client
 import json
 import os
 import socket
-import statistics
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from lab import images
 from lab.bench.memory import children, parent, pss
-from lab.dockercli import any_words as docker_words
+from lab.bench.sides import Row, both, client, daemons, in_turns, report, row
 from lab.engine import Engine
 from lab.lading import Lading
-from lab.paths import RESULTS, program
+from lab.paths import program
 from lab.reference import Reference
 
 _TARGETS = {
@@ -35,23 +26,6 @@ _TARGETS = {
     "idle memory": 0.5,
     "shim memory": 0.4,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measurement: medians in milliseconds or MiB, and Lading's as a part of Docker's."""
-
-    name: str
-    unit: str
-    lading: float
-    docker: float
-    ratio: float
-    target: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether the target was reached."""
-        return self.ratio <= self.target
 
 
 class Api:
@@ -88,8 +62,8 @@ class Api:
 
 def run(rounds: int) -> list[Row]:
     """Measure, print the table, and save it as results/bench-start.json."""
-    others = len(_daemons())
-    with _both() as (lading, docker):
+    others = len(daemons())
+    with both() as (lading, docker):
         rows = [
             _api("API, no network", "none", lading, docker, rounds),
             _api("API, bridge", "bridge", lading, docker, rounds),
@@ -98,88 +72,19 @@ def run(rounds: int) -> list[Row]:
             _version(lading, docker, rounds),
             *_memory(lading, docker),
         ]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    document = {
-        "kernel": os.uname().release,
-        "rounds": rounds,
-        "others": others,
-        "cli": docker_words()[-1],
-        "rows": [asdict(row) for row in rows],
-    }
-    (RESULTS / "bench-start.json").write_text(json.dumps(document, indent=1) + "\n")
-    for line in table(rows):
-        print(line)
+    report("start", rows, rounds, others)
     if others:
         print(f"{others} other engines run here: memory that they share is counted in part only")
     return rows
 
 
-def table(rows: list[Row]) -> Iterator[str]:
-    """The measurements as lines for people."""
-    yield f"{'':<28} {'Lading':>9} {'Docker':>9} {'':<4} {'ratio':>6} {'target':>7}"
-    for row in rows:
-        mark = "✓" if row.reached else "✗"
-        yield (
-            f"{row.name:<28} {row.lading:>9.1f} {row.docker:>9.1f} {row.unit:<4} "
-            f"{row.ratio:>6.3f} {row.target:>7.2f} {mark}"
-        )
-
-
-@contextmanager
-def _both() -> Iterator[tuple[Lading, Reference]]:
-    lading, docker = Lading("bench"), Reference(name="bench")
-    try:
-        for engine in (lading, docker):
-            engine.up()
-            _load(engine)
-        yield lading, docker
-    finally:
-        lading.down()
-        docker.down()
-
-
-def _load(engine: Engine) -> None:
-    words = [*_docker(engine), "load", "--quiet", "--input", str(images.busybox())]
-    subprocess.run(words, check=True, capture_output=True)
-
-
-def _daemons() -> list[int]:
-    """The daemons of both engines that run on this host."""
-    found: list[int] = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
-            if any(word.rpartition(b"/")[2] in (b"dockerd", b"ladingd") for word in words[:2]):
-                found.append(int(name))
-    return found
-
-
-def _docker(engine: Engine) -> list[str]:
-    return [*docker_words(), "--host", f"unix://{engine.socket}"]
-
-
-def _in_turns(rounds: int, one: Callable[[], object], other: Callable[[], object]) -> list[float]:
-    """The medians of two things in milliseconds, done in turns."""
-    for warm in (one, other):
-        warm()
-        warm()
-    taken: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for action, times in ((one, taken[0]), (other, taken[1])):
-            begun = time.perf_counter()
-            action()
-            times.append((time.perf_counter() - begun) * 1000)
-    return [statistics.median(times) for times in taken]
-
-
 def _row(name: str, unit: str, medians: list[float]) -> Row:
-    ours, theirs = medians
-    return Row(name, unit, ours, theirs, ours / theirs, _TARGETS[name])
+    return row(name, unit, medians, _TARGETS[name])
 
 
 def _api(name: str, network: str, lading: Engine, docker: Engine, rounds: int) -> Row:
     ours, theirs = Api(lading.socket), Api(docker.socket)
-    medians = _in_turns(rounds, lambda: ours.cycle(network), lambda: theirs.cycle(network))
+    medians = in_turns(rounds, lambda: ours.cycle(network), lambda: theirs.cycle(network))
     ours.close()
     theirs.close()
     return _row(name, "ms", medians)
@@ -187,36 +92,36 @@ def _api(name: str, network: str, lading: Engine, docker: Engine, rounds: int) -
 
 def _whole(name: str, network: str, lading: Engine, docker: Engine, rounds: int) -> Row:
     def once(engine: Engine) -> None:
-        words = [*_docker(engine), "run", "--rm", "--network", network, "busybox", "true"]
+        words = [*client(engine), "run", "--rm", "--network", network, "busybox", "true"]
         subprocess.run(words, check=True, capture_output=True)
 
-    return _row(name, "ms", _in_turns(rounds, lambda: once(lading), lambda: once(docker)))
+    return _row(name, "ms", in_turns(rounds, lambda: once(lading), lambda: once(docker)))
 
 
 def _version(lading: Engine, docker: Engine, rounds: int) -> Row:
     ours = [program("lading"), "--host", f"unix://{lading.socket}", "version"]
-    theirs = [*_docker(docker), "version"]
+    theirs = [*client(docker), "version"]
 
     def once(words: list[str]) -> None:
         subprocess.run(words, check=True, capture_output=True)
 
-    return _row("version", "ms", _in_turns(rounds, lambda: once(ours), lambda: once(theirs)))
+    return _row("version", "ms", in_turns(rounds, lambda: once(ours), lambda: once(theirs)))
 
 
 def _memory(lading: Lading, docker: Reference) -> Iterator[Row]:
     yield _row("idle memory", "MiB", [pss(_processes(engine)) for engine in (lading, docker)])
     shims: list[float] = []
     for engine in (lading, docker):
-        words = [*_docker(engine), "run", "--detach", "busybox", "sleep", "600"]
+        words = [*client(engine), "run", "--detach", "busybox", "sleep", "600"]
         container = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
         shims.append(pss([parent(_pid(engine, container))]))
-        words = [*_docker(engine), "rm", "--force", container]
+        words = [*client(engine), "rm", "--force", container]
         subprocess.run(words, check=True, capture_output=True)
     yield _row("shim memory", "MiB", shims)
 
 
 def _pid(engine: Engine, container: str) -> int:
-    words = [*_docker(engine), "inspect", "--format", "{{.State.Pid}}", container]
+    words = [*client(engine), "inspect", "--format", "{{.State.Pid}}", container]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
