@@ -301,9 +301,24 @@ def open_(_context: Context, path: bool = False) -> None:
         raise LabError(f"no browser was found: open {report} in one")
 
 
+@task(
+    help={
+        "engine": "lading (default), docker, or both with a comma",
+        "only": "c, nginx, python or node; several with commas (default: all)",
+    }
+)
+@_clear
+def real(_context: Context, engine: str = "lading", only: str = "") -> None:
+    """Build real applications from Debian's, PyPI's and npm's packages, run and ask them."""
+    from lab.real.builds import run
+
+    run(engine.split(","), only.split(",") if only else ())
+
+
 namespace = Collection(demo, test, lint, types, unit, scenarios, bench)
 namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
 namespace.add_collection(Collection("kernel", check))
+namespace.add_collection(Collection("build", real))
 namespace.add_collection(Collection("lab", list_, matrix))
 namespace.add_collection(Collection("report", open_))

@@ -1,0 +1,1 @@
+"""Real applications, to be built from Dockerfiles, and what builds them."""
