@@ -126,9 +126,7 @@ class Subject:
 
     def sweep(self) -> None:
         """Remove what a scenario left: containers, volumes, networks, images but the base's."""
-        for container in self.containers():
-            with suppress(docker.errors.NotFound):
-                container.remove(force=True, v=True)
+        self._sweep_containers()
         for volume in self.client.volumes.list():
             volume.remove(force=True)
         for network in self.client.networks.list():
@@ -137,6 +135,22 @@ class Subject:
         self._sweep_images()
         if not self.client.images.list(name=BUSYBOX):
             self.load_base_images()
+
+    def _sweep_containers(self) -> None:
+        """Remove all; Podman's that share another's namespaces must go before that one."""
+        left = self.containers()
+        while left:
+            refused: list[tuple[Container, docker.errors.APIError]] = []
+            for container in left:
+                try:
+                    container.remove(force=True, v=True)
+                except docker.errors.NotFound:
+                    continue
+                except docker.errors.APIError as error:
+                    refused.append((container, error))
+            if len(refused) == len(left):
+                raise refused[0][1]
+            left = [container for container, _error in refused]
 
     def _sweep_images(self) -> None:
         for image in self.client.images.list(all=True):
@@ -181,7 +195,9 @@ class Subject:
 
     def _cgroups(self) -> list[str]:
         places = cgroups.places(self.engine.cgroup)
-        return [str(child) for place in places for child in place.iterdir() if child.is_dir()]
+        children = [child for place in places for child in place.iterdir() if child.is_dir()]
+        # Podman keeps the one for its helpers, whose processes are looked at, from the first on.
+        return [str(child) for child in children if child.name != "conmon"]
 
     def _interfaces(self) -> list[str]:
         lines = self.in_network("ip", "-o", "link", "show", "type", "veth").lines

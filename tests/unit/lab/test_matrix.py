@@ -259,7 +259,7 @@ def test_a_limit_takes_from_each_folder_in_turn(
 
 def test_as_many_machines_as_the_host_carries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "_available", lambda: 1000 << 20)
-    monkeypatch.setattr(plan.os, "sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
     lane = FakeLane()
     lane.memory = 300 << 20
     assert plan.at_once(lane) == 2
