@@ -173,10 +173,12 @@ def _tree_tar(root: Path, links: Mapping[str, str]) -> Iterator[bytes]:
             place = Path(added) / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(target)
+        # tar refuses to be sent to a directory that it takes nothing from.
+        more = [f"--directory={added}", *sorted(links)] if links else []
         command = [
             "tar", "--create", "--sort=name", "--numeric-owner", f"--mtime=@{_MTIME}",
             "--one-file-system", *(f"--exclude=./{pattern}" for pattern in _SPARE),
-            f"--directory={root}", ".", f"--directory={added}", *sorted(links),
+            f"--directory={root}", ".", *more,
         ]  # fmt: skip
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
