@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lading.kernel.errors import KernelError
 from lading.kernel.pseudofiles import write_value
-from lading.network import netlink
+from lading.network import messages, netlink
+from lading.network.messages import ADDRESS, LINK, ROUTE, Address, BridgePort, Link, LinkInfo, Route
 from lading.network.netlink import Netlink, Request, Template
 
 _UP = 1
@@ -74,30 +75,21 @@ def ensure_bridge(route: Netlink, name: str, addresses: list[str], mtu: int) -> 
     """
     index = index_of(name)
     if not index:
-        attributes: list[Any] = [
-            ("IFLA_IFNAME", name),
-            ("IFLA_ADDRESS", random_mac()),
-            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
-        ]
-        if mtu:
-            attributes.append(("IFLA_MTU", mtu))
-        make = netlink.link(netlink.NEWLINK, "make bridge", name, netlink.CREATE, {}, attributes)
-        route.do(make)
+        body = LINK.encode() + messages.text(Link.NAME, name)
+        body += messages.raw(Link.ADDRESS, _bytes_of(random_mac()))
+        body += messages.nested(Link.INFO, messages.text(LinkInfo.KIND, "bridge")) + _size(mtu)
+        route.do(netlink.request(netlink.NEWLINK, "make bridge", name, netlink.CREATE, body))
         index = index_of(name)
     have = set(route.addresses(index))
     requests = [_add_address(index, ip_interface(text)) for text in addresses if text not in have]
-    up = netlink.link(
-        netlink.NEWLINK, "bring up", name, 0, {"index": index, "flags": _UP, "change": _UP}, []
-    )
-    route.do(*requests, up)
+    route.do(*requests, _bring_up(index, name))
     return index
 
 
 def delete(route: Netlink, name: str) -> bool:
     """Remove an interface; False if there is none. The kernel takes some 20 ms for it."""
-    request = netlink.link(
-        netlink.DELLINK, "remove interface", name, 0, {}, [("IFLA_IFNAME", name)]
-    )
+    body = LINK.encode() + messages.text(Link.NAME, name)
+    request = netlink.request(netlink.DELLINK, "remove interface", name, 0, body)
     try:
         route.do(request)
     except KernelError as error:
@@ -115,7 +107,7 @@ def make_veth(
     request = template.fill(
         name,
         name=name.encode(),
-        mac=bytes.fromhex(mac.replace(":", "")),
+        mac=_bytes_of(mac),
         namespace=_WORD.pack(namespace),
     )
     route.do(request)
@@ -124,19 +116,14 @@ def make_veth(
 @cache
 def _veth_template(length: int, bridge: int, peer: str, mtu: int) -> Template:
     name = "~" * length
-    sizes = [("IFLA_MTU", mtu)] if mtu else []
-    other = [
-        ("IFLA_IFNAME", peer),
-        ("IFLA_ADDRESS", _ANY_MAC.hex(":")),
-        ("IFLA_NET_NS_FD", _WORD.unpack(_ANY_WORD)[0]),
-        *sizes,
-    ]
-    data = {"attrs": [("VETH_INFO_PEER", {"attrs": other})]}
-    kind = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
-    attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge), *sizes, ("IFLA_LINKINFO", kind)]
-    fields = {"flags": _UP, "change": _UP}
-    what = "make veth pair"
-    request = netlink.link(netlink.NEWLINK, what, name, netlink.CREATE, fields, attributes)
+    other = LINK.encode() + messages.text(Link.NAME, peer)
+    other += messages.raw(Link.ADDRESS, _ANY_MAC) + messages.raw(Link.NAMESPACE_FD, _ANY_WORD)
+    other += _size(mtu)
+    pair = messages.nested(LinkInfo.DATA, messages.nested(messages.VETH_PEER, other))
+    body = LINK.encode(flags=_UP, change=_UP) + messages.text(Link.NAME, name)
+    body += messages.word(Link.MASTER, bridge) + _size(mtu)
+    body += messages.nested(Link.INFO, messages.text(LinkInfo.KIND, "veth"), pair)
+    request = netlink.request(netlink.NEWLINK, "make veth pair", name, netlink.CREATE, body)
     holes = {"name": name.encode(), "mac": _ANY_MAC, "namespace": _ANY_WORD}
     return Template(request, holes)
 
@@ -155,11 +142,13 @@ def set_port(route: Netlink, name: str, *, hairpin: bool, isolated: bool) -> Non
 @cache
 def _port_template(length: int, hairpin: bool, isolated: bool) -> Template:
     name = "~" * length
-    options = {"attrs": [("IFLA_BRPORT_MODE", hairpin), ("IFLA_BRPORT_ISOLATED", isolated)]}
-    kind = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", options)]}
-    attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", kind)]
+    options = messages.flag(BridgePort.HAIRPIN, hairpin)
+    options += messages.flag(BridgePort.ISOLATED, isolated)
+    kind = messages.text(LinkInfo.SLAVE_KIND, "bridge")
+    info = messages.nested(Link.INFO, kind, messages.nested(LinkInfo.SLAVE_DATA, options))
+    body = LINK.encode() + messages.text(Link.NAME, name) + info
     what = "set the bridge's port options of"
-    request = netlink.link(netlink.NEWLINK, what, name, 0, {}, attributes)
+    request = netlink.request(netlink.NEWLINK, what, name, 0, body)
     return Template(request, {"name": name.encode()})
 
 
@@ -217,8 +206,8 @@ def _bring_up(index: int, name: str) -> Request:
 
 @cache
 def _bring_up_template() -> Template:
-    fields = {"index": _WORD.unpack(_ANY_WORD)[0], "flags": _UP, "change": _UP}
-    request = netlink.link(netlink.NEWLINK, "bring up", "", 0, fields, [])
+    body = LINK.encode(index=_WORD.unpack(_ANY_WORD)[0], flags=_UP, change=_UP)
+    request = netlink.request(netlink.NEWLINK, "bring up", "", 0, body)
     return Template(request, {"index": _ANY_WORD})
 
 
@@ -238,14 +227,16 @@ def _address_template(version: int, prefix: int) -> Template:
         "prefixlen": prefix,
         "index": _WORD.unpack(_ANY_WORD)[0],
     }
-    attributes = [("IFA_ADDRESS", str(any_address)), ("IFA_LOCAL", str(any_address))]
     holes = {"index": _ANY_WORD, "address": any_address.packed}
+    attributes = messages.raw(Address.ADDRESS, any_address.packed)
+    attributes += messages.raw(Address.LOCAL, any_address.packed)
     if version == 4:
-        attributes.append(("IFA_BROADCAST", str(_ANY_BROADCAST)))
+        attributes += messages.raw(Address.BROADCAST, _ANY_BROADCAST.packed)
         holes["broadcast"] = _ANY_BROADCAST.packed
     else:
         fields["flags"] = _NO_DUPLICATE_DETECTION
-    request = netlink.address("add address", "", netlink.CREATE, fields, attributes)
+    body = ADDRESS.encode(**fields) + attributes
+    request = netlink.request(netlink.NEWADDR, "add address", "", netlink.CREATE, body)
     return Template(request, holes)
 
 
@@ -260,16 +251,24 @@ def _gateway_requests(index: int, given: Addresses) -> Iterator[Request]:
 @cache
 def _gateway_template(version: int) -> Template:
     any_address = _ANY_ADDRESS[version]
-    fields = {
-        "family": _FAMILIES[version],
-        "table": _MAIN_TABLE,
-        "proto": _BOOT,
-        "scope": _UNIVERSE,
-        "type": _UNICAST,
-        "dst_len": 0,
-    }
-    out = _WORD.unpack(_ANY_WORD)[0]
-    attributes = [("RTA_GATEWAY", str(any_address)), ("RTA_OIF", out)]
+    body = ROUTE.encode(
+        family=_FAMILIES[version],
+        table=_MAIN_TABLE,
+        protocol=_BOOT,
+        scope=_UNIVERSE,
+        type=_UNICAST,
+    )
+    body += messages.raw(Route.GATEWAY, any_address.packed)
+    body += messages.raw(Route.INTERFACE, _ANY_WORD)
     what = "add default route via"
-    request = netlink.route(netlink.NEWROUTE, what, "", netlink.REPLACE, fields, attributes)
+    request = netlink.request(netlink.NEWROUTE, what, "", netlink.REPLACE, body)
     return Template(request, {"index": _ANY_WORD, "gateway": any_address.packed})
+
+
+def _size(mtu: int) -> bytes:
+    """Encode the attribute for an MTU; none for 0."""
+    return messages.word(Link.MTU, mtu) if mtu else b""
+
+
+def _bytes_of(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))

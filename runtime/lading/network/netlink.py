@@ -1,7 +1,5 @@
-"""Route netlink: pyroute2's messages, several of them in one datagram to the kernel.
+"""Netlink sockets: requests, several of them in one datagram to the kernel, and lists.
 
-pyroute2's own IPRoute runs an event loop for each request, 0.6 ms each; connecting a container
-takes five requests, so the messages are encoded by pyroute2 and sent here, 0.1 ms each.
 Source: rtnetlink(7), netlink(7).
 """
 
@@ -11,16 +9,15 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from ipaddress import ip_address
+from typing import NamedTuple
 
 from lading.kernel.errors import Attempt, KernelError
 from lading.kernel.namespaces import Namespace, setns
+from lading.network import messages
+from lading.network.messages import Address, Head, Link, Message, Route
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, GETADDR, NEWROUTE, GETROUTE = 20, 22, 24, 26
@@ -46,10 +43,9 @@ class Request(NamedTuple):
 
 
 class Template:
-    """A request that pyroute2 encoded once, and of which only bytes of fixed length change.
+    """A request that was encoded once, and of which only bytes of fixed length change.
 
-    Encoding takes a quarter of a millisecond for each message, filling in a hundredth. *holes* are
-    the bytes that stand for each value in *request*; they must be found there.
+    *holes* are the bytes that stand for each value in *request*; they must be found there.
     """
 
     def __init__(self, request: Request, holes: Mapping[str, bytes]) -> None:
@@ -72,25 +68,10 @@ class Template:
         return Request(self._what, target, data)
 
 
-def link(
-    kind: int, what: str, target: str, flags: int, fields: dict[str, int], attributes: list[Any]
-) -> Request:
-    """Build a request on an interface (RTM_NEWLINK, RTM_DELLINK)."""
-    return _request(ifinfmsg(), kind, what, target, flags, fields, attributes)
-
-
-def address(
-    what: str, target: str, flags: int, fields: dict[str, int], attributes: list[Any]
-) -> Request:
-    """Build a request to add an address."""
-    return _request(ifaddrmsg(), NEWADDR, what, target, flags, fields, attributes)
-
-
-def route(
-    kind: int, what: str, target: str, flags: int, fields: dict[str, int], attributes: list[Any]
-) -> Request:
-    """Build a request on a route (RTM_NEWROUTE)."""
-    return _request(rtmsg(), kind, what, target, flags, fields, attributes)
+def request(kind: int, what: str, target: str, flags: int, body: bytes) -> Request:
+    """Make a request that the kernel is to acknowledge; *body* is its head and attributes."""
+    header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 0, 0)
+    return Request(what, target, bytearray(header + body))
 
 
 class Netlink:
@@ -137,55 +118,54 @@ class Netlink:
     def routes(self, family: int) -> list[tuple[str, int]]:
         """Give the main table's routes, but the default: (destination as CIDR, interface index)."""
         found = []
-        for message in self._list(rtmsg, GETROUTE, family):
-            destination = message.get_attr("RTA_DST")
-            if destination and message.get_attr("RTA_TABLE") == _MAIN_TABLE:
-                index = message.get_attr("RTA_OIF") or 0
-                found.append((f"{destination}/{message['dst_len']}", int(index)))
+        for route in self._list(messages.ROUTE, GETROUTE, family):
+            destination = route.attributes.get(Route.DESTINATION)
+            table = messages.number_in(route.attributes.get(Route.TABLE))
+            if destination and table == _MAIN_TABLE:
+                index = messages.number_in(route.attributes.get(Route.INTERFACE))
+                found.append((f"{ip_address(destination)}/{route.fields['dst_len']}", index))
         return found
 
     def ports(self) -> list[tuple[str, str]]:
         """Give the interfaces that are ports of a bridge, each with the bridge's name."""
-        found = [
-            (message["index"], message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MASTER"))
-            for message in self._list(ifinfmsg, GETLINK, socket.AF_UNSPEC)
+        links = list(self._list(messages.LINK, GETLINK, socket.AF_UNSPEC))
+        names = {
+            link.fields["index"]: messages.text_in(link.attributes.get(Link.NAME, b""))
+            for link in links
+        }
+        masters = {
+            link.fields["index"]: messages.number_in(link.attributes.get(Link.MASTER))
+            for link in links
+        }
+        return [
+            (names[index], names.get(master, "")) for index, master in masters.items() if master
         ]
-        names = {index: name for index, name, _ in found}
-        return [(name, names.get(master, "")) for _, name, master in found if master]
 
     def addresses(self, index: int) -> list[str]:
         """Give the addresses of an interface, each as "10.0.0.1/24"."""
         found = []
-        for message in self._list(ifaddrmsg, GETADDR, socket.AF_UNSPEC):
-            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            if message["index"] == index and text:
-                found.append(f"{text}/{message['prefixlen']}")
+        for address in self._list(messages.ADDRESS, GETADDR, socket.AF_UNSPEC):
+            given = address.attributes
+            packed = given.get(Address.LOCAL) or given.get(Address.ADDRESS)
+            if address.fields["index"] == index and packed:
+                found.append(f"{ip_address(packed)}/{address.fields['prefixlen']}")
         return found
 
-    def _list(self, kind: type[Any], request: int, family: int) -> Iterator[Any]:
-        message = kind()
-        message["family"] = family
-        return self.dump(message, request)
+    def _list(self, head: Head, kind: int, family: int) -> Iterator[Message]:
+        return self.dump(head, kind, head.encode(family=family))
 
-    def dump(self, message: Any, request: int) -> Iterator[Any]:
-        """Ask for a list by *message*, one of pyroute2's; give the answers, of the same type."""
-        kind = type(message)
-        message["header"]["type"] = request
-        message["header"]["flags"] = _REQUEST | _DUMP
-        message.encode()
-        self._socket.send(bytes(message.data))
+    def dump(self, head: Head, kind: int, body: bytes) -> Iterator[Message]:
+        """Ask for a list; give the answers, whose heads have the shape of the question's."""
+        length = _HEADER.size + len(body)
+        self._socket.send(_HEADER.pack(length, kind, _REQUEST | _DUMP, 0, 0) + body)
         while True:
-            data = self._socket.recv(_BUFFER)
-            for offset, (answer, _, payload) in _offsets(data):
+            for answer, _, payload in _messages(self._socket.recv(_BUFFER)):
                 if answer == _DONE:
                     return
                 if answer == _ERROR:
                     code = -struct.unpack_from("=i", payload)[0]
-                    raise KernelError(code, "list by netlink request", request)
-                length = _HEADER.unpack_from(data, offset)[0]
-                decoded = kind(data[offset : offset + length])
-                decoded.decode()
-                yield decoded
+                    raise KernelError(code, "list by netlink request", kind)
+                yield head.decode(payload)
 
 
 @contextmanager
@@ -216,38 +196,10 @@ def namespace_of(pid: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def encoded(message: Any, kind: int, what: str, target: str, flags: int = 0) -> Request:
-    """Make a request of *message*, one of pyroute2's, that the kernel is to acknowledge."""
-    message["header"]["type"] = kind
-    message["header"]["flags"] = _REQUEST | _ACK | flags
-    message.encode()
-    return Request(what, target, bytearray(message.data))
-
-
-def _request(
-    message: Any,
-    kind: int,
-    what: str,
-    target: str,
-    flags: int,
-    fields: dict[str, int],
-    attributes: Sequence[Any],
-) -> Request:
-    for name, value in fields.items():
-        message[name] = value
-    message["attrs"] = attributes
-    return encoded(message, kind, what, target, flags)
-
-
-def _offsets(data: bytes) -> Iterator[tuple[int, tuple[int, int, bytes]]]:
-    """Split a datagram: (offset, (type, sequence number, payload)) of each message."""
+def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Split a datagram: type, sequence number and payload of each message."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, _, number, _ = _HEADER.unpack_from(data, offset)
-        yield offset, (kind, number, data[offset + _HEADER.size : offset + length])
+        yield kind, number, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    for _, message in _offsets(data):
-        yield message

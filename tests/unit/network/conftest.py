@@ -22,6 +22,7 @@ from lading.kernel import process
 from lading.kernel.namespaces import CloneFlag, clone3
 from lading.network import links, netlink
 from lading.network.manager import NetworkManager
+from lading.network.messages import LINK
 from lading.network.model import Endpoint, EndpointRequest, NetworkOptions, PortRequest
 from lading.network.netlink import Netlink
 
@@ -78,9 +79,8 @@ class Lab:
     def _wire(self) -> None:
         """Connect the host to its neighbour, which has a route to the container networks."""
         with netlink.namespace_of(self.neighbour.pid) as namespace, Netlink() as route:
-            route.do(
-                netlink.link(16, "up", "lo", 0, {"index": 1, "flags": 1, "change": 1}, []),
-            )
+            up = LINK.encode(index=1, flags=1, change=1)
+            route.do(netlink.request(netlink.NEWLINK, "up", "lo", 0, up))
             bridge = links.ensure_bridge(
                 route, "uplink0", [f"{HOST}/24", "2001:db8::1/64", "fe80::1/64"], 1500
             )
