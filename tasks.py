@@ -243,7 +243,7 @@ def list_(_context: Context) -> None:
     help={
         "cells": "their names, with commas (default: all; `invoke lab.list` has them)",
         "scenarios": "files, folders, functions or patterns of them, with commas (default: all)",
-        "driver": "qemu (default), or local: this host as the only cell",
+        "driver": "local (default): this host as the only cell",
         "machines": "how many at once (default: as many as this host carries)",
         "shard": "a part of the scenarios, such as 2/3",
         "fresh": "start anew where an earlier run of the same was interrupted",
@@ -257,7 +257,7 @@ def matrix(
     _context: Context,
     cells: str = "",
     scenarios: str = "",
-    driver: str = "qemu",
+    driver: str = "local",
     machines: int = 0,
     shard: str = "",
     fresh: bool = False,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -185,3 +185,7 @@ class LocalLane:
         for process in list(self._running):
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
+
+
+LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane}
+"""The drivers that the matrix knows."""

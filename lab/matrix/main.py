@@ -13,7 +13,7 @@ from lab.cells import LOCAL, Cell, choose
 from lab.matrix import judge as judging
 from lab.matrix.durations import Durations
 from lab.matrix.journal import Journal, default_path
-from lab.matrix.lanes import Lane, LocalLane, host_cell
+from lab.matrix.lanes import LANES, Lane, host_cell
 from lab.matrix.model import Machine, Result, Run
 from lab.matrix.plan import (
     Plan,
@@ -44,7 +44,7 @@ class Options:
 
     cells: Sequence[str] = ()
     scenarios: Sequence[str] = ()
-    driver: str = "qemu"
+    driver: str = LOCAL
     engine: str = "lading"
     machines: int = 0
     part: str = ""
@@ -94,11 +94,10 @@ def matrix(options: Options, lane: Lane | None = None, journal: Path | None = No
 
 def lane_of(driver: str) -> Lane:
     """The way to machines by its name. Raises LabError: there is none of that name, or not here."""
-    if driver == LOCAL:
-        return LocalLane()
-    from lab.matrix.machines import lane
-
-    return lane(driver)
+    make = LANES.get(driver)
+    if make is None:
+        raise LabError(f"there is no driver {driver}: choose among {', '.join(LANES)}")
+    return make()
 
 
 def _cells(options: Options) -> list[Cell]:

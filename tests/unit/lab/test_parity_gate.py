@@ -41,6 +41,7 @@ def test_a_broken_behaviour_closes_the_gate(
 ) -> None:
     ensure(tree_of(NEWEST))
     monkeypatch.setattr(main, "RESULTS", tmp_path)
+    monkeypatch.setattr(main, "collect", lambda: [SCENARIO])
     monkeypatch.setattr(parity, "RECORDS", tmp_path / "records")
     monkeypatch.setattr("lab.matrix.durations.CACHE", tmp_path)
     options = Options(scenarios=[SCENARIO], driver="local")
