@@ -187,7 +187,7 @@ class Subject:
 
     def leftovers(self) -> set[str]:
         """What containers that are gone left on the host since it was last asked for."""
-        found = {f"process {pid}" for pid in cgroups.processes(self.engine.cgroup)}
+        found = {f"process {pid}" for pid in filter(_counts, cgroups.processes(self.engine.cgroup))}
         found |= {f"cgroup {name}" for name in self._cgroups()}
         found |= {f"interface {name}" for name in self._interfaces()}
         found |= {f"mount {name}" for name in self._mounts()}
@@ -213,3 +213,10 @@ class Subject:
         environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
         done = subprocess.run(words, input=data, capture_output=True, timeout=60, env=environment)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _counts(pid: int) -> bool:
+    """Whether a process is a container's: Podman's conmon stays for minutes after an exec."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() != "conmon"
+    return False
