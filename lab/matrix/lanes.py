@@ -8,13 +8,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.cells import LOCAL, Cell
+from lab.cells import LOCAL, Cell, choose
 from lab.kernels import config as kernel
 from lab.kernels.check import check
 from lab.matrix.model import ERROR, Machine, Result
@@ -37,6 +37,10 @@ class Lane(Protocol):
     memory: int
     typical: tuple[float, float]
     most: int
+
+    def missing(self, cell: Cell) -> str:
+        """Why the cell can not be made ready within a minute or two here; "" when it can."""
+        ...
 
     def prepare(self, cell: Cell) -> Machine:
         """Make the cell ready for use. Raises LabError with one sentence."""
@@ -126,6 +130,10 @@ class LocalLane:
         self._environment = {**os.environ, **(environment or {})}
         self._running: set[subprocess.Popen[str]] = set()
 
+    def missing(self, _cell: Cell) -> str:
+        """Nothing: it is here."""
+        return ""
+
     def prepare(self, cell: Cell) -> Machine:
         """Say what this host is."""
         return Machine(
@@ -189,3 +197,14 @@ class LocalLane:
 
 LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane}
 """The drivers that the matrix knows."""
+
+
+def missing(driver: str, names: Iterable[str]) -> str:
+    """Why these cells can not run at once with this driver, in one sentence; "" when they can."""
+    if driver not in LANES:
+        return f"there is no driver {driver}"
+    try:
+        lane = LANES[driver]()
+    except LabError as error:
+        return str(error)
+    return next((reason for cell in choose(names) if (reason := lane.missing(cell))), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,14 +33,21 @@ class Outcome:
 
 @dataclass(slots=True)
 class Outcomes:
-    """A plugin that notes each scenario's end; with a path it writes them when the session ends."""
+    """A plugin that notes how scenarios end on the engine under test, the last of a session's.
+
+    With a path it writes them when the session ends.
+    """
 
     path: Path | None
     records: Mapping[str, Observations]
+    others: Sequence[str] = ()
     scenarios: dict[str, Outcome] = field(default_factory=dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take one phase of one case into account."""
+        case = report.nodeid.partition("[")[2]
+        if case.startswith(tuple(f"{other}{end}" for other in self.others for end in "-]")):
+            return
         found = self.scenarios.setdefault(scenario_of(report.nodeid), Outcome())
         found.duration += report.duration
         ended = report.outcome

@@ -38,10 +38,14 @@ def recorded_for(subject: Observations, version: str) -> Observations:
 
 
 def compare(reference: Observations, subject: Observations, cell: str = "local") -> Verdict:
-    """Judge the scenarios that both ran, in this cell of the lab."""
-    ran = reference.scenarios.keys() & subject.scenarios.keys()
+    """Judge the scenarios that both ran, in this cell of the lab.
+
+    What the reference showed before it failed a scenario is no measure.
+    """
+    ran = (reference.scenarios.keys() & subject.scenarios.keys()) - reference.outcomes.keys()
     known = [one for one in load() if one.applies_to(reference, cell, subject.engine)]
-    return judge(differences(reference, subject), known, ran)
+    found = [one for one in differences(reference, subject) if one.scenario in ran]
+    return judge(found, known, ran)
 
 
 def _number(version: str) -> str:

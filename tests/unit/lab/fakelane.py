@@ -34,6 +34,9 @@ class FakeLane:
         self.running = self.peak = 0
         self._lock = threading.Lock()
 
+    def missing(self, cell: Cell) -> str:
+        return self.broken.get(cell.name, "")
+
     def prepare(self, cell: Cell) -> Machine:
         if cell.name in self.broken:
             raise LabError(self.broken[cell.name])

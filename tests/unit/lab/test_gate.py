@@ -8,6 +8,9 @@ import pytest
 
 from lab import gate
 from lab.gate import Counts, Step
+from lab.matrix import lanes
+from lab.shell import LabError
+from tests.unit.lab.fakelane import FakeLane
 
 REPORT = """<testsuites><testsuite tests="7" failures="{failures}" errors="1" skipped="2"/>
 </testsuites>"""
@@ -62,6 +65,37 @@ def test_what_is_left_behind_fails_where_nobody_else_is(
     monkeypatch.setattr(gate, "snapshot", lambda: next(states))
     assert gate.run([step(0)]) is not alone
     assert "mount left behind: /x" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("broken", [{}, {"forky": "its root is not baked"}])
+def test_emulated_cells_are_left_out_only_where_they_can_not_be(
+    broken: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lanes, "LANES", {"qemu": lambda: FakeLane(broken=broken)})
+    steps = gate.emulated()
+    assert len(steps) == (0 if broken else 1)
+    left_out = "The emulated cells trixie and forky are left out: its root is not baked"
+    assert (left_out in capsys.readouterr().out) is bool(broken)
+
+
+def test_without_qemu_the_emulated_cells_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_qemu() -> FakeLane:
+        raise LabError("qemu-system-x86_64 is not installed")
+
+    monkeypatch.setattr(lanes, "LANES", {"qemu": no_qemu})
+    assert gate.emulated() == []
+    assert "left out: qemu-system-x86_64 is not installed" in capsys.readouterr().out
+
+
+def test_the_suites_of_all_cells_are_counted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.xml"
+    text = '<testsuites><testsuite tests="2" skipped="1"/><testsuite tests="3"/></testsuites>'
+    assert gate.run([step(0, report, text)])
+    assert capfd.readouterr().out.splitlines()[-1] == "4 passed, 0 failed, 1 skipped"
 
 
 def test_counts_read_like_pytest_s() -> None:
