@@ -1,0 +1,69 @@
+"""The pipelines in `ci/` do what there is to do: tasks, options and releases they name exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+import tasks
+from lab.cells import cells
+from lab.paths import PROJECT
+from lab.reference import RELEASES
+
+FILES = sorted((PROJECT / "ci").glob("*.yml"))
+INVOKE = re.compile(r"\binvoke ([a-z.]+)([^&|;\n]*)")
+
+
+def texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        node = [*node.keys(), *node.values()]
+    if isinstance(node, list):
+        for one in node:
+            yield from texts(one)
+    elif isinstance(node, str):
+        yield node
+
+
+def values(node: Any, key: str) -> Iterator[Any]:
+    """What stands under a key, wherever, in capitals or not."""
+    if isinstance(node, list):
+        for one in node:
+            yield from values(one, key)
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if str(name).lower() == key and isinstance(value, list):
+                yield from value
+            yield from values(value, key)
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.name)
+def pipeline(request: pytest.FixtureRequest) -> Any:
+    return yaml.safe_load(request.param.read_text())
+
+
+def test_there_are_two() -> None:
+    assert [path.name for path in FILES] == ["github-actions.yml", "gitlab-ci.yml"]
+
+
+def test_every_task_and_option_exists(pipeline: Any) -> None:
+    found = [match for text in texts(pipeline) for match in INVOKE.finditer(text)]
+    assert found
+    for match in found:
+        task = tasks.namespace[match[1]]
+        flags = {flag for one in task.get_arguments() for flag in one.names}
+        flags = {name.replace("_", "-") for name in flags}
+        for option in re.findall(r"--([a-z-]+)", match[2]):
+            assert option in flags, f"invoke {match[1]} has no --{option}"
+
+
+def test_every_release_and_cell_of_the_project_has_its_job(pipeline: Any) -> None:
+    assert list(values(pipeline, "release")) == list(RELEASES)
+    assert set(values(pipeline, "cell")) <= set(cells())
+
+
+def test_the_gate_is_the_developers_own(pipeline: Any) -> None:
+    assert ".ci/run" in list(texts(pipeline))
