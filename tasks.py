@@ -248,7 +248,7 @@ def list_(_context: Context) -> None:
         "shard": "a part of the scenarios, such as 2/3",
         "fresh": "start anew where an earlier run of the same was interrupted",
         "plan": "show what would run, and how long it would take",
-        "release": "the Docker release that --driver local compares with (default: 28.5)",
+        "release": "Docker releases that --driver local compares with (default: 28.5)",
         "within": "the minutes it may take: scenarios that do not fit are left out",
     }
 )
@@ -277,7 +277,7 @@ def matrix(
         part=shard,
         fresh=fresh,
         only_plan=plan,
-        release=release,
+        releases=release.split(","),
         within=within * 60,
     )
     if not run(options):

@@ -14,6 +14,7 @@ _TREE = Tree(
     "trixie",
     (
         "podman",
+        "golang-github-containers-common",
         "runc",
         "conmon",
         "netavark",
@@ -60,6 +61,7 @@ class Podman(TreeDaemon):
             "env",
             "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
             "podman",
+        "golang-github-containers-common",
             f"--root={self.root}",
             f"--runroot={self.run_directory}/storage",
             f"--tmpdir={self.run_directory}/tmp",

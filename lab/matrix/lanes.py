@@ -19,7 +19,7 @@ from lab.kernels import config as kernel
 from lab.kernels.check import check
 from lab.matrix.model import ERROR, Machine, Result
 from lab.paths import PROJECT, program
-from lab.reference import NEWEST
+from lab.reference import NEWEST, tree_of
 from lab.shell import LabError
 
 _LIMIT = 300
@@ -78,14 +78,18 @@ def result_of(cell: str, scenario: str, document: Mapping[str, Any]) -> Result:
 
 
 def host_cell(engine: str = NEWEST) -> Cell:
-    """The machine this runs on, as a cell, to be compared with a release of Docker."""
+    """The machine this runs on, as a cell, to be compared with a release of Docker.
+
+    Raises LabError: there is no such release.
+    """
+    tree_of(engine)
     # Asked for here: scenarios import the lab, and the lab them only where it runs them.
     from scenarios.harness.facts import cgroup_mode
 
     release = ".".join(os.uname().release.split(".")[:2])
     systemd = Path("/run/systemd/system").is_dir()
     return Cell(
-        name=LOCAL,
+        name=LOCAL if engine == NEWEST else f"{LOCAL}-{engine}",
         userland=_os_release().get("VERSION_CODENAME", "this host"),
         kernel=release,
         archive="",
@@ -124,7 +128,7 @@ class LocalLane:
     name = "local"
     memory = 400 << 20
     typical = (0.5, 5.0)
-    most = 1
+    most = 2
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = {**os.environ, **(environment or {})}

@@ -39,7 +39,8 @@ class Options:
     """What was asked for; `cells` and `scenarios` mean all when empty, `machines` 0 as many as go.
 
     `engine` is what is tested: lading, or docker where the reference is recorded; `within` the
-    seconds that the run may take, 0 for as many as it needs.
+    seconds that the run may take, 0 for as many as it needs. On this host each of the `releases` of
+    Docker to compare with makes a cell.
     """
 
     cells: Sequence[str] = ()
@@ -51,7 +52,7 @@ class Options:
     fresh: bool = False
     only_plan: bool = False
     within: float = 0.0
-    release: str = NEWEST
+    releases: Sequence[str] = (NEWEST,)
 
 
 def matrix(options: Options, lane: Lane | None = None, journal: Path | None = None) -> bool:
@@ -105,7 +106,7 @@ def _cells(options: Options) -> list[Cell]:
         return choose(options.cells)
     if any(name not in ("", LOCAL) for name in options.cells):
         raise LabError("the driver local has one cell, this host: other cells take --driver qemu")
-    return [host_cell(options.release)]
+    return [host_cell(release) for release in options.releases]
 
 
 def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, estimate: float) -> None:
