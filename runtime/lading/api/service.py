@@ -26,6 +26,7 @@ from lading.engine.events import EventType
 from lading.engine.info import engine_id
 from lading.engine.settings import Settings
 from lading.errors import LadingError
+from lading.files import write_atomically
 
 if TYPE_CHECKING:
     from lading.shim.spawner import SpawnerHandle
@@ -124,10 +125,8 @@ def serve(chosen: DaemonOptions, spawner: SpawnerHandle) -> None:
 
 
 def _write_pid(path: Path) -> None:
-    fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.write_text(f"{os.getpid()}\n")
-        fresh.rename(path)
+        write_atomically(path, b"%d\n" % os.getpid(), mode=0o644, durable=False)
     except OSError as error:
         raise LadingError(f"cannot write the pidfile {path}: {error.strerror}") from None
 

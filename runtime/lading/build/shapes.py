@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 
 from lading.build.errors import DockerfileError
 from lading.build.flags import Flags
 from lading.build.instructions import Command, Healthcheck
 from lading.build.lines import LogicalLine
 from lading.build.words import split_words
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNITS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-}
+from lading.durations import nanoseconds
 
 
 def json_list(text: str) -> tuple[str, ...] | None:
@@ -125,10 +114,9 @@ def healthcheck_of(text: str, flags: Flags, line: LogicalLine) -> Healthcheck:
 def _nanoseconds(name: str, text: str, line: int) -> int:
     if not text:
         return 0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    total = nanoseconds(text)
+    if total is None:
         raise DockerfileError(f'--{name}: "{text}" is no duration; write one as 30s or 1m30s', line)
-    total = sum(int(float(number) * _UNITS[unit]) for number, unit in parts)
     if 0 < total < 10**6:
         raise DockerfileError(f"Interval '{name}' cannot be less than 1ms", line)
     return total

@@ -20,7 +20,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 GLOBAL_FLAGS = (
     Flag("config", "", STRING, "Directory of the configuration file config.json"),
     Flag("debug", "D", BOOL, "Show where an unexpected error came from"),
-    Flag("host", "H", LIST, "Daemon to talk to: unix:///path or tcp://host:port"),
+    Flag("host", "H", LIST, "Daemon to talk to: unix:///path, tcp://host:port, ssh://host"),
     Flag("log-level", "l", STRING, "Accepted for compatibility", hidden=True),
     Flag("context", "c", STRING, "Accepted for compatibility", hidden=True),
     Flag("tls", "", BOOL, "Use TLS, without checking the daemon's certificate"),

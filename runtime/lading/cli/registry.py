@@ -130,6 +130,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "Manage the daemon",
         {
             "df": "disk:system df",
+            "dial-stdio": "dialstdio:system dial-stdio",
             "events": "events:events",
             "info": "info:info",
             "prune": "prune:system prune",

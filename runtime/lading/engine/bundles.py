@@ -21,12 +21,12 @@ from lading.engine.specs.security import apparmor_profile, parse_security_option
 from lading.engine.store import ContainerStore, remove_directory
 from lading.engine.users import Identity
 from lading.errors import InvalidParameter, LadingError
+from lading.files import write_atomically
 from lading.kernel.errors import KernelError
 from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
 from lading.oci import spec as oci
 from lading.shim.files import STEPS_NAME
 from lading.shim.protocol import SpawnRequest
-from lading.storage.files import write_atomically
 from lading.storage.layers import LayerStore
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/tini", "/usr/libexec/docker/docker-init")

@@ -17,8 +17,8 @@ from typing import Any
 from lading import __version__
 from lading.engine.settings import Settings
 from lading.engine.sysinfo import SysInfo, sysinfo
+from lading.files import write_atomically
 from lading.kernel import mountinfo
-from lading.storage.files import write_atomically
 
 BACKING_NAMES = {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs", "overlay": "overlayfs"}
 """File systems that Docker calls by another name than the kernel."""

@@ -5,19 +5,9 @@ from __future__ import annotations
 import datetime
 import re
 
+from lading.durations import nanoseconds
 from lading.errors import InvalidParameter
 
-_UNITS = {
-    "h": 3600 * 10**9,
-    "m": 60 * 10**9,
-    "s": 10**9,
-    "ms": 10**6,
-    "us": 10**3,
-    "µs": 10**3,
-    "ns": 1,
-}
-_PART = r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)"
-_DURATION = re.compile(rf"(?:{_PART})+")
 _FRACTION = re.compile(r"(\.\d+)")
 _TIMESTAMP = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
 
@@ -28,13 +18,6 @@ def timestamp(text: str) -> int | None:
     if found is None:
         return None
     return int(found[1]) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
-
-
-def duration(text: str) -> int | None:
-    """Read a duration as Go writes it (`1h30m`, `1.5s`) as nanoseconds; None if it is not one."""
-    if _DURATION.fullmatch(text) is None:
-        return None
-    return sum(round(float(number) * _UNITS[unit]) for number, unit in re.findall(_PART, text))
 
 
 def date(text: str) -> int | None:
@@ -62,7 +45,7 @@ def parse(name: str, text: str, now_nano: int) -> int:
     seconds = timestamp(text)
     if seconds is not None:
         return seconds
-    back = duration(text)
+    back = nanoseconds(text)
     if back is not None:
         return now_nano - back
     moment = date(text)

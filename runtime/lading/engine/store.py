@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.engine.model import Container
-from lading.storage.files import TEMPORARY, sync_directory, write_atomically
+from lading.files import TEMPORARY, sync_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from lading.errors import InvalidParameter
+from lading.files import explaining, write_atomically
 from lading.image.reference import Reference, parse
 from lading.storage.digests import Digest
-from lading.storage.files import explaining, write_atomically
 
 
 class _File(msgspec.Struct, rename="pascal"):

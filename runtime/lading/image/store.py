@@ -23,13 +23,13 @@ from pathlib import Path
 import msgspec
 
 from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.files import TEMPORARY, explaining, write_atomically
 from lading.image.deletion import Deletion, ImageUser, ImageUsers, Removal
 from lading.image.model import Config, ImageFile, chain_ids, decode_image
 from lading.image.names import Names
 from lading.image.reference import Reference, parse
 from lading.storage.blobs import BlobStore
 from lading.storage.digests import DiffId, Digest, digest_of, hex_of, is_digest
-from lading.storage.files import TEMPORARY, explaining, write_atomically
 from lading.storage.layers import LayerStore, Lease
 
 __all__ = ["HistoryItem", "Image", "ImageStore", "ImageUser", "ImageUsers", "Lease", "Removal"]

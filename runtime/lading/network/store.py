@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from lading.files import TEMPORARY, write_atomically
 from lading.network.model import Endpoint, Network
 
 Record = TypeVar("Record", Network, Endpoint)
@@ -34,11 +34,12 @@ class Store:
 
     def save_network(self, network: Network) -> None:
         """Write a network, so that it is there after a crash of the machine, too."""
-        _write(self._networks / f"{network.id}.json", msgspec.json.encode(network), durable=True)
+        write_atomically(self._networks / f"{network.id}.json", msgspec.json.encode(network))
 
     def save_endpoint(self, endpoint: Endpoint) -> None:
         """Write an endpoint; it ends with the machine, so it is not forced to disk."""
-        _write(self._endpoints / f"{endpoint.id}.json", msgspec.json.encode(endpoint))
+        path = self._endpoints / f"{endpoint.id}.json"
+        write_atomically(path, msgspec.json.encode(endpoint), durable=False)
 
     def forget_network(self, network_id: str) -> None:
         """Remove a network's file."""
@@ -53,26 +54,8 @@ class Store:
 
 def _records(directory: Path, kind: type[Record]) -> Iterator[Record]:
     for path in sorted(directory.iterdir()):
-        if path.suffix == ".tmp":
+        if path.name.startswith(TEMPORARY):
             path.unlink(missing_ok=True)
         elif path.suffix == ".json":
             with suppress(msgspec.DecodeError):
                 yield msgspec.json.decode(path.read_bytes(), type=kind)
-
-
-def _write(path: Path, content: bytes, *, durable: bool = False) -> None:
-    temporary = f"{path}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, content)
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

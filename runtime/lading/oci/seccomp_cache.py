@@ -11,7 +11,9 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 
+from lading.files import write_atomically
 from lading.kernel import seccomp
 from lading.oci.spec import encode
 from lading.oci.spec_linux import LinuxSeccomp
@@ -64,13 +66,10 @@ def _write(path: str, program: bytes) -> None:
     if not path:
         return
     directory = os.path.dirname(path)
-    temporary = f"{path}.{os.getpid()}"
     with suppress(OSError):
         os.makedirs(directory, mode=0o700, exist_ok=True)
         facts = os.stat(directory)
         if facts.st_uid != 0 or stat.S_IMODE(facts.st_mode) & 0o022:
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(hashlib.sha256(program).digest() + program)
-        os.rename(temporary, path)
+        content = hashlib.sha256(program).digest() + program
+        write_atomically(Path(path), content, durable=False)

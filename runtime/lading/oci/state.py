@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lading.errors import LadingError, NotFound
+from lading.files import temporary_name, write_atomically
 from lading.kernel import process
 from lading.kernel.errors import KernelError
 from lading.oci.spec import OCI_VERSION, Hook
@@ -71,23 +72,17 @@ _decoder = msgspec.json.Decoder(Record)
 
 def claim(directory: Path, record: Record) -> None:
     """Write the first state.json of a container. Raises FileExistsError when there is one."""
-    temporary = _write_beside(directory, record)
+    temporary = directory / temporary_name()
     try:
+        write_atomically(temporary, msgspec.json.encode(record), durable=False)
         os.link(temporary, directory / STATE_FILE)
     finally:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
 
 
 def write(directory: Path, record: Record) -> None:
     """Write state.json: a reader sees the old one or the new one."""
-    os.rename(_write_beside(directory, record), directory / STATE_FILE)
-
-
-def _write_beside(directory: Path, record: Record) -> Path:
-    temporary = directory / f".{STATE_FILE}.{os.getpid()}"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(record))
-    return temporary
+    write_atomically(directory / STATE_FILE, msgspec.json.encode(record), durable=False)
 
 
 def read(directory: Path) -> Record:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from lading.files import write_atomically
 from lading.shim.protocol import ExitStatus
 
 if TYPE_CHECKING:
@@ -34,11 +35,7 @@ def write(bundle: str, name: str, content: msgspec.Struct) -> None:
 
     It is not flushed to a disk: what it tells of does not outlive the machine either.
     """
-    path = f"{bundle}/{name}"
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(content) + b"\n")
-    os.rename(f"{path}.new", path)
+    write_atomically(Path(bundle, name), msgspec.json.encode(content) + b"\n", durable=False)
 
 
 def read_exit(bundle: str) -> ExitStatus | None:

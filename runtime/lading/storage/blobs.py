@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lading.errors import InvalidParameter, NotFound
+from lading.files import TEMPORARY, explaining, sync_directory, temporary_name
 from lading.storage.digests import Digest, digest_of, hex_of
-from lading.storage.files import TEMPORARY, explaining, sync_directory, temporary_name
 from lading.storage.streams import Progress, Readable
 
 _CHUNK = 1 << 20

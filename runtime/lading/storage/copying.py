@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.files import explaining
 from lading.storage.archive.compression import open_plain
 from lading.storage.archive.extract import Extractor, Replacing
 from lading.storage.archive.pack import pack_named, pack_tree
 from lading.storage.archive.reader import TarReader
-from lading.storage.files import explaining
 from lading.storage.streams import Readable
 from lading.storage.trees import MAX_LINKS, Tree, open_root
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lading.storage.files import temporary_name
+from lading.files import temporary_name
 from lading.storage.stack import Found, Stack
 from lading.storage.trees import open_root, remove
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.files import TEMPORARY, explaining, temporary_name, write_atomically
 from lading.kernel.syscalls import libc
 from lading.storage import trees
 from lading.storage.archive.extract import LayerExtractor
@@ -26,7 +27,6 @@ from lading.storage.archive.pipeline import Pipeline
 from lading.storage.archive.reader import TarReader
 from lading.storage.changes import Change, ChangeKind
 from lading.storage.digests import DiffId, Digest, hex_of
-from lading.storage.files import TEMPORARY, explaining, temporary_name, write_atomically
 from lading.storage.recipes import RecipeWriter, assemble
 from lading.storage.rwlayers import RwLayer, RwLayers, short_name
 from lading.storage.streams import Progress, Readable

@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 
 from lading.errors import Conflict, InvalidParameter, LadingError, NotFound
+from lading.files import explaining, temporary_name
 from lading.storage import initlayer, trees
 from lading.storage.archive.pack import pack_layer, pack_tree
 from lading.storage.changes import Change, changes
 from lading.storage.digests import DiffId
-from lading.storage.files import explaining, temporary_name
 from lading.storage.views import Bind, overlay_view
 
 _OPTIONS_MAX = 4000

@@ -20,11 +20,11 @@ from pathlib import Path
 import msgspec
 
 from lading.errors import Conflict, InvalidParameter, LadingError, NotFound
+from lading.files import TEMPORARY, explaining, temporary_name, write_atomically
 from lading.kernel.errors import KernelError
 from lading.kernel.mountinfo import mountinfo
 from lading.kernel.mounts import MountFlag, UmountFlag, mount, umount
 from lading.storage import trees
-from lading.storage.files import TEMPORARY, explaining, temporary_name, write_atomically
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 OPTIONS = ("type", "o", "device")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lading.durations import nanoseconds
 from lading.engine import filters, moments
 from lading.errors import InvalidParameter
 
@@ -31,7 +32,7 @@ def test_moments(text: str, nanos: int) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "10", "10x", "", "2006-13-01T00:00:00Z", "m"])
 def test_what_is_no_duration(text: str) -> None:
-    assert moments.duration(text) is None
+    assert nanoseconds(text) is None
 
 
 def test_what_is_no_moment_is_named() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.files import explaining, write_atomically
 from lading.storage.blobs import Blob, BlobStore
 from lading.storage.digests import digest_of, hex_of, is_digest
-from lading.storage.files import explaining, write_atomically
 
 from .tars import Drip
 

@@ -67,9 +67,10 @@ class Client:
         if self._idle:
             connection, self._idle = self._idle, None
             return connection
-        return Connection(self._open())
+        return Connection(self.open_stream())
 
-    def _open(self) -> Stream:
+    def open_stream(self) -> Stream:
+        """Connect to the daemon, starting it where that may be; raises NoDaemon, CliError."""
         try:
             sock = connect(self.address)
         except NoDaemon:
@@ -171,7 +172,7 @@ class Client:
         What is given waits for the checked response.
         """
         self.settle()
-        connection = Connection(self._open())
+        connection = Connection(self.open_stream())
         connection.send(method, self._target(path, values), dict(self.extra_headers), None)
         return lambda: connection.response(method).check()
 
@@ -216,7 +217,7 @@ class Client:
         self.settle()
         payload = b"" if body is None else fastjson.dumps(body).encode("utf-8", "surrogateescape")
         headers = {**HIJACK, "Content-Type": "application/json", **self.extra_headers}
-        connection = Connection(self._open())
+        connection = Connection(self.open_stream())
         connection.send("POST", self._target(path, values), headers, payload)
         connection.response("POST").check()
         return Hijacked(connection)

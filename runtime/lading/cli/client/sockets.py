@@ -51,7 +51,7 @@ CLOSE_ON_EXEC = 0o2000000
 
 
 class Address:
-    """Where the daemon listens: a unix socket's path, or a host and a port."""
+    """Where the daemon listens: a unix socket's path, a host and a port, or neither for ssh."""
 
     __slots__ = ("host", "path", "port", "text")
 
@@ -82,6 +82,8 @@ def parse_address(text: str, *, tls: bool = False) -> Address:
         scheme, rest = ("unix", text) if text.startswith("/") else ("tcp", text)
     if scheme == "unix":
         return Address(text, path=rest or DEFAULT_HOST.partition("://")[2])
+    if scheme == "ssh":
+        return Address(text)
     if scheme in ("tcp", "http", "https"):
         rest = rest.partition("/")[0]
         host, port = _split_port(rest)
@@ -91,7 +93,7 @@ def parse_address(text: str, *, tls: bool = False) -> Address:
         return Address(text, host=host or "127.0.0.1", port=int(port or default))
     raise CliError(
         f"the daemon's address {text!r} is of a kind that lading does not speak; "
-        "use unix:///path or tcp://host:port"
+        "use unix:///path, tcp://host:port or ssh://user@host"
     )
 
 
@@ -109,6 +111,10 @@ def connect(address: Address) -> Stream:
     """Open a connection; raises NoDaemon where nothing listens, CliError for other trouble."""
     if address.path:
         return _connect_unix(address)
+    if not address.host:
+        from lading.cli.client import ssh
+
+        return ssh.connect(address.text)
     try:
         found = getaddrinfo(address.host, address.port, 0, SOCK_STREAM)
     except socket_error as error:

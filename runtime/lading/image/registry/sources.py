@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from lading.files import write_atomically
 from lading.storage.digests import DiffId, Digest, hex_of
-from lading.storage.files import write_atomically
 
 _KEPT = 8
 """Sources remembered for a layer; the newest are the likeliest to be there still."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lading.errors import LadingError
+from lading.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +33,7 @@ def write_pid(path: str, pid: int) -> None:
     """Write a pid file atomically: who waits for it finds it whole."""
     if not path:
         return
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        temporary.write_text(str(pid), encoding="ascii")
-        temporary.rename(target)
+        write_atomically(Path(path), b"%d" % pid, mode=0o644, durable=False)
     except OSError as error:
         raise LadingError(f"cannot write the pid file {path}: {error.strerror}") from error

@@ -93,7 +93,7 @@ def _octal(field: bytes) -> int:
     try:
         return int(text, 8) if text else 0
     except ValueError:
-        raise damaged(f"{field!r} is not an octal number") from None
+        raise damaged("a header has something else where a number belongs") from None
 
 
 def _number(field: bytes) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ TEMPORARY = ".tmp-"
 
 def temporary_name() -> str:
     """Return a fresh name for something incomplete."""
-    return TEMPORARY + secrets.token_hex(8)
+    return TEMPORARY + os.urandom(8).hex()
 
 
 def write_atomically(
