@@ -87,7 +87,7 @@ class Commits:
             changed = any(rw.upper.iterdir())
             diff_ids = list(parent.rootfs.diff_ids)
             if changed:
-                source = _ChunkReader(self.layers.diff_tar(rw))
+                source = ChunkReader(self.layers.diff_tar(rw))
                 diff_ids.append(self.layers.unpack_stream(source, lease=lease).layer.diff_id)
             created = times.now()
             made_by = History(
@@ -126,7 +126,7 @@ def _plain(config: ContainerConfig) -> Config:
     return msgspec.convert(config, Config, from_attributes=True)
 
 
-class _ChunkReader:
+class ChunkReader:
     """A file to read from, made of an iterator of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

@@ -9,6 +9,7 @@ import logging
 from lading.engine.accounts import AccountBook
 from lading.engine.attach import Attacher
 from lading.engine.background import Background
+from lading.engine.building import Building
 from lading.engine.bundles import Bundles
 from lading.engine.commit import Commits
 from lading.engine.containers import Containers
@@ -76,6 +77,7 @@ class Engine:
         accounts = AccountBook(self._layers)
         self.execs = Execs(self._registry, self.events, accounts, self._background)
         self.containers = self._make_containers(accounts)
+        self.building = Building(self.containers, self.images, self._layers)
 
     def _make_containers(self, accounts: AccountBook) -> Containers:
         """Put the parts of a container's life together."""

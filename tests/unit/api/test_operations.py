@@ -10,7 +10,7 @@ from lading.api.server import load_handlers
 
 router = Router(OPERATIONS + OWN_OPERATIONS)
 
-UNSERVED = {"ImageBuild", "ImageSearch", "Session"}
+UNSERVED = {"ImageSearch", "Session"}
 """Operations that are answered with 501 for now."""
 
 

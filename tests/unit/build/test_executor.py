@@ -1,0 +1,159 @@
+"""Whole builds over stores of their own, with a host that writes layers instead of running."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lading.build.contracts import BuildFailed, BuildOptions, Command, Report
+from lading.build.executor import Executor
+from lading.errors import NotFound, NotImplementedYet
+from lading.image import reference
+from lading.image.store import Image, ImageStore
+from lading.storage.blobs import BlobStore
+from lading.storage.digests import DiffId, Digest
+from lading.storage.layers import LayerStore, Lease
+
+pytestmark = pytest.mark.root
+
+
+class FakeHost:
+    def __init__(self, images: ImageStore, layers: LayerStore) -> None:
+        self.images, self.layers = images, layers
+        self.commands: list[Command] = []
+
+    def find_image(self, ref: str, platform: str) -> Image:
+        return self.images.get(ref)
+
+    async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
+        self.commands.append(command)
+        if command.argv[-1] == "false":
+            raise BuildFailed("The command '/bin/sh -c false' returned a non-zero code: 1", 1)
+        return self._layer(f"ran{len(self.commands)}", lease)
+
+    def make_directory(self, image: Image | None, path: str, lease: Lease) -> DiffId | None:
+        return self._layer(path.strip("/"), lease)
+
+    def tag(self, image: Digest, name: str) -> str:
+        parsed = reference.parse(name).with_default_tag()
+        self.images.tag(image, parsed)
+        return parsed.familiar
+
+    def _layer(self, name: str, lease: Lease) -> DiffId:
+        raw = io.BytesIO()
+        with tarfile.open(fileobj=raw, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        raw.seek(0)
+        return self.layers.unpack_stream(raw, lease=lease).layer.diff_id
+
+
+class Bench:
+    def __init__(self, root: Path) -> None:
+        blobs, layers = BlobStore(root / "blobs"), LayerStore(root / "overlay2")
+        self.images = ImageStore(root / "image", blobs, layers)
+        for store in (blobs, layers, self.images):
+            store.open()
+        self.host = FakeHost(self.images, layers)
+        self.said: list[dict[str, Any]] = []
+
+    async def build(self, text: str, **options: Any) -> Image:
+        self.said.clear()
+        made = Executor(self.images, self.host, BuildOptions(**options), self.said.append)
+        return await made.build(text)
+
+    @property
+    def text(self) -> str:
+        return "".join(one.get("stream", "") for one in self.said)
+
+    def created_by(self, image: Image) -> list[tuple[str, bool]]:
+        history = self.images.file(image.id).history or []
+        return [(one.created_by, one.empty_layer) for one in history]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_history_tells_layers_from_settings(bench: Bench) -> None:
+    image = await bench.build('FROM scratch\nENV A=b\nWORKDIR /w\nRUN x\nCMD ["y"]\n', tags=("t",))
+    assert bench.created_by(image) == [
+        ("/bin/sh -c #(nop)  ENV A=b", True),
+        ("/bin/sh -c #(nop) WORKDIR /w", False),
+        ("/bin/sh -c x", False),
+        ('/bin/sh -c #(nop)  CMD ["y"]', True),
+    ]
+    assert len(image.diff_ids) == 2
+    assert image.config.image == image.parent
+    assert bench.images.get("t").id == image.id
+    assert bench.text.endswith(
+        f"Successfully built {image.id[7:19]}\nSuccessfully tagged t:latest\n"
+    )
+
+
+async def test_the_same_build_again_is_all_cached(bench: Bench) -> None:
+    text = "FROM scratch\nARG A=1\nRUN x\nRUN y\n"
+    first = await bench.build(text)
+    assert (await bench.build(text)).id == first.id
+    assert bench.text.count("Using cache") == 3
+    assert len(bench.host.commands) == 2
+    assert (await bench.build(text, no_cache=True)).id != first.id
+
+
+async def test_a_build_argument_is_in_the_environment_and_in_the_key(bench: Bench) -> None:
+    text = "FROM scratch\nARG A=1\nENV E=e\nRUN x\n"
+    await bench.build(text)
+    image = await bench.build(text, build_args={"A": "2", "HTTP_PROXY": "p"})
+    assert bench.created_by(image)[-1] == ("|1 A=2 /bin/sh -c x", False)
+    assert bench.host.commands[-1].env[-3:] == ["E=e", "A=2", "HTTP_PROXY=p"]
+    assert len(bench.host.commands) == 2
+
+
+async def test_unneeded_stages_do_not_run(bench: Bench) -> None:
+    text = "FROM scratch AS a\nRUN one\nFROM scratch AS b\nRUN two\nFROM a\nRUN three\n"
+    await bench.build(text)
+    assert [one.argv[-1] for one in bench.host.commands] == ["one", "three"]
+    await bench.build(text, target="b")
+    assert bench.host.commands[-1].argv[-1] == "two"
+
+
+async def test_a_failed_command_leaves_what_was_done_before(bench: Bench) -> None:
+    with pytest.raises(BuildFailed, match="non-zero code: 1"):
+        await bench.build("FROM scratch\nRUN x\nRUN false\n")
+    await bench.build("FROM scratch\nRUN x\nRUN y\n")
+    assert [one.argv[-1] for one in bench.host.commands] == ["x", "false", "y"]
+
+
+async def test_triggers_run_once_in_the_image_built_upon(bench: Bench) -> None:
+    await bench.build("FROM scratch\nONBUILD RUN later\nRUN now\n", tags=("base",))
+    image = await bench.build("FROM base\n")
+    assert bench.host.commands[-1].argv[-1] == "later"
+    assert not image.config.on_build
+
+
+async def test_labels_of_the_caller_are_taken_as_they_are(bench: Bench) -> None:
+    image = await bench.build("FROM scratch\nENV w=x\n", labels={"k": "$w 'q'"})
+    assert image.config.labels == {"k": "$w 'q'"}
+
+
+async def test_unused_arguments_are_warned_of(bench: Bench) -> None:
+    await bench.build("FROM scratch\nENV a=b\n", build_args={"ZZ": "1"})
+    assert "[Warning] One or more build-args [ZZ] were not consumed\n" in bench.text
+
+
+async def test_heredocs_go_to_the_shell(bench: Bench) -> None:
+    await bench.build("FROM scratch\nRUN <<E\necho 1\nE\nRUN cat <<F\ntext\nF\n")
+    said = [one.argv[-1] for one in bench.host.commands]
+    assert said == ["echo 1\n", "cat <<F\ntext\nF"]
+
+
+async def test_what_cannot_be_done_is_told_before_anything_runs(bench: Bench) -> None:
+    with pytest.raises(NotImplementedYet, match=r"line 3: .* COPY"):
+        await bench.build("FROM scratch\nRUN x\nCOPY a b\n")
+    with pytest.raises(NotFound, match="No such image"):
+        await bench.build("FROM nothere\n")
+    assert not bench.host.commands
