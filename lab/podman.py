@@ -61,7 +61,6 @@ class Podman(TreeDaemon):
             "env",
             "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
             "podman",
-        "golang-github-containers-common",
             f"--root={self.root}",
             f"--runroot={self.run_directory}/storage",
             f"--tmpdir={self.run_directory}/tmp",
