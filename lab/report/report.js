@@ -24,9 +24,12 @@ function list(pairs) {
   return made;
 }
 
-// The longest common subsequence of lines tells which of them only one side has.
+// The longest common subsequence of words, or of lines where there are many, tells which of them
+// only one side has.
 function diff(left, right) {
-  const a = left.split("\n"), b = right.split("\n");
+  const words = (text) => text.match(/\s+|\S+/g) || [], lines = (text) => text.match(/.*\n|.+$/g) || [];
+  const many = words(left).length * words(right).length > 1e6;
+  const [a, b] = [left, right].map(many ? lines : words);
   const size = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
   for (let i = a.length - 1; i >= 0; i--) for (let j = b.length - 1; j >= 0; j--)
     size[i][j] = a[i] === b[j] ? size[i + 1][j + 1] + 1 : Math.max(size[i + 1][j], size[i][j + 1]);
@@ -34,10 +37,10 @@ function diff(left, right) {
   let i = 0, j = 0;
   while (i < a.length || j < b.length) {
     if (i < a.length && j < b.length && a[i] === b[j]) {
-      one.append(a[i++] + "\n"); two.append(b[j++] + "\n");
+      one.append(a[i++]); two.append(b[j++]);
     } else if (j >= b.length || (i < a.length && size[i + 1][j] >= size[i][j + 1])) {
-      one.append(element("del", a[i++]), "\n");
-    } else { two.append(element("ins", b[j++]), "\n"); }
+      one.append(element("del", a[i++]));
+    } else { two.append(element("ins", b[j++])); }
   }
   return [one, two];
 }
