@@ -105,7 +105,7 @@ def _cells(options: Options) -> list[Cell]:
     if options.driver != LOCAL:
         return choose(options.cells)
     if any(name not in ("", LOCAL) for name in options.cells):
-        raise LabError("the driver local has one cell, this host: other cells take --driver qemu")
+        raise LabError("the driver local has no cell but local, which is this host")
     return [host_cell(release) for release in options.releases]
 
 
