@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,13 @@ from scenarios.harness.observations import Difference, Observations
 DIFFERENCE = Difference("volumes/test_x.py::test_one", "mode", "rw", "ro")
 
 
-def divergence(**fields: str) -> Divergence:
-    given = {"scenario": "volumes/*", "fact": "mode", "reason": "why", "evidence": "where"}
+def divergence(**fields: Any) -> Divergence:
+    given: dict[str, Any] = {
+        "scenario": "volumes/*",
+        "fact": "mode",
+        "reason": "why",
+        "evidence": "where",
+    }
     return Divergence("file.toml", **{**given, **fields})
 
 
