@@ -1,0 +1,1 @@
+"""Machines that scenarios run on: one small interface, and what drives them."""
