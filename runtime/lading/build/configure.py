@@ -113,11 +113,11 @@ class Configurator:
 
     @_apply.register
     def _entrypoint(self, instruction: ins.Entrypoint, _expand: Expander) -> str:
-        self.config.entrypoint = self.shell_form(instruction.command)
+        self.config.entrypoint = self.shell_form(instruction.command) or None
         if not self._cmd_set:
             # An inherited CMD was meant for the inherited ENTRYPOINT.
             self.config.cmd = None
-        return f"ENTRYPOINT {_go_list(self.config.entrypoint)}"
+        return f"ENTRYPOINT {_go_list(self.config.entrypoint or [])}"
 
     @_apply.register
     def _expose(self, instruction: ins.Expose, expand: Expander) -> str:

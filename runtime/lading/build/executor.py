@@ -97,7 +97,7 @@ class Executor:
             names = " ".join(unused)
             self._say(f"[Warning] One or more build-args [{names}] were not consumed\n")
         self._say(f"Successfully built {image.id[7:19]}\n")
-        for name in self._options.tags:
+        for name in dict.fromkeys(self._options.tags):
             self._say(f"Successfully tagged {self._host.tag(image.id, name)}\n")
         return image
 
@@ -193,7 +193,7 @@ class Executor:
         proxies = sorted(
             f"{k}={v}" for k, v in given.items() if k in _PREDEFINED and k not in state.args
         )
-        made_by = [f"|{len(declared)}", *declared, *argv] if declared else argv
+        made_by = [f"|{len(declared)}", *declared, *argv] if declared or proxies else argv
         if self._cached(state, made_by):
             return
         command = Command(
@@ -296,16 +296,16 @@ def _argv(one: ins.Run, configurator: Configurator) -> list[str]:
 
 
 def _labels(labels: Mapping[str, str], escape: str) -> list[ins.Instruction]:
-    """Give the caller's labels as the LABEL that ends the target stage."""
-    if not labels:
-        return []
-    shown = " ".join(f"{name}={labels[name]}" for name in sorted(labels))
+    """Give the caller's labels as the LABELs that end the target stage, one for each."""
     special = re.compile(rf"[{re.escape(escape)}'\"$]")
-    pairs = tuple(
-        (_quoted(name, special, escape), _quoted(labels[name], special, escape))
+    return [
+        ins.Label(
+            0,
+            f"LABEL {name}={labels[name]}",
+            ((_quoted(name, special, escape), _quoted(labels[name], special, escape)),),
+        )
         for name in sorted(labels)
-    )
-    return [ins.Label(0, f"LABEL {shown}", pairs)]
+    ]
 
 
 def _quoted(text: str, special: re.Pattern[str], escape: str) -> str:

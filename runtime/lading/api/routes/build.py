@@ -91,6 +91,8 @@ def _dockerfile(body: BodyReader, name: str) -> str:
         raise InvalidParameter(f"cannot read the build context: {error}") from None
     if text is None:
         raise InvalidParameter(f"Cannot locate specified Dockerfile: {name}")
+    if not text:
+        raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
     return text
 
 
