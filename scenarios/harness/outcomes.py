@@ -31,7 +31,7 @@ class Outcome:
     complaint: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Outcomes:
     """A plugin that notes how scenarios end on the engine under test, the last of a session's.
 
