@@ -94,8 +94,13 @@ class Build:
 
     @property
     def lines(self) -> list[str]:
-        """The output's lines."""
-        return self.text.splitlines()
+        """The output's lines.
+
+        Those that tell of a step's container are left out: whether an instruction that changes
+        nothing but the settings has one is the engine's own business.
+        """
+        container = (" ---> Running in ", " ---> Removed intermediate container ")
+        return [line for line in self.text.splitlines() if not line.startswith(container)]
 
     @property
     def rebuilt(self) -> list[str]:
