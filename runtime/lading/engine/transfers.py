@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lading.engine import filters as terms
 from lading.engine.events import EventBus, EventType
+from lading.engine.filters import Filters
 from lading.engine.settings import Settings
-from lading.errors import NotFound, NotImplementedYet
+from lading.errors import InvalidParameter, NotFound
 from lading.image import reference
 from lading.image.reference import Reference
 from lading.image.store import ImageStore
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
     from lading.image.registry.progress import Report
     from lading.image.registry.pull import Pulled, Puller
     from lading.image.registry.push import Pushed, Pusher
+    from lading.image.registry.search import Result
     from lading.image.registry.settings import Credentials, RegistrySettings
+
+
+SEARCH_FILTERS = ("is-automated", "is-official", "stars")
 
 
 class Transfers:
@@ -36,21 +43,48 @@ class Transfers:
     async def pull(
         self, ref: Reference, credentials: Credentials, report: Report, platform: str = ""
     ) -> Pulled:
-        """Get the image of a tag or digest.
+        """Get the image of a tag or digest, or of all tags that a repository has there.
 
         Raises NotFound, Unauthorized, Unavailable, and InvalidParameter for what is not as its
         digest says.
         """
         from lading.image.registry.platforms import Platform
 
-        if not ref.tag and not ref.digest:
-            raise NotImplementedYet(
-                f"pulling all tags of {ref.familiar_name} is not implemented: name one"
-            )
         wanted = Platform.parse(platform) if platform else None
-        pulled = await self._puller().pull(ref, credentials, report, wanted)
-        self._publish("pull", ref)
-        return pulled
+        puller = self._puller()
+        refs = [ref]
+        if not ref.tag and not ref.digest:
+            tags = await puller.tags(ref, credentials)
+            refs = [Reference(ref.domain, ref.path, tag) for tag in tags]
+        newer = False
+        for one in refs:
+            pulled = await puller.pull(one, credentials, report, wanted)
+            newer = newer or pulled.newer
+            self._publish("pull", one)
+        return replace(pulled, newer=newer)
+
+    async def search(
+        self, term: str, limit: int, filters: Filters, credentials: Credentials
+    ) -> list[Result]:
+        """Ask an index for repositories; raises InvalidParameter for a filter it does not know."""
+        from lading.image.registry.search import search
+
+        terms.check(filters, SEARCH_FILTERS)
+        official = terms.flag(filters, "is-official")
+        automated = terms.flag(filters, "is-automated")
+        try:
+            stars = max(map(int, filters.get("stars", ["0"])))
+        except ValueError:
+            raise InvalidParameter(
+                f"invalid filter 'stars={filters['stars'][0]}': it takes a whole number"
+            ) from None
+        return [
+            result
+            for result in await search(term, limit, credentials, self._registries())
+            if official in (None, result.is_official)
+            and automated in (None, result.is_automated)
+            and result.star_count >= stars
+        ]
 
     def to_push(self, name: str, tag: str) -> list[Reference]:
         """Give the tags that a push means: one, or all that the repository has here.

@@ -97,8 +97,21 @@ async def distribution_inspect(call: Call) -> StreamResponse:
     return json_response({"Descriptor": descriptor, "Platforms": platforms})
 
 
+async def image_search(call: Call) -> StreamResponse:
+    """ImageSearch: repositories that an index finds."""
+    from lading.image.registry.search import LIMIT_DEFAULT
+
+    credentials = registryauth.from_header(call.request.headers.get(registryauth.HEADER, ""))
+    limit = call.integer("limit") or LIMIT_DEFAULT
+    found = await call.engine.transfers.search(
+        call.text("term"), limit, call.filters(), credentials
+    )
+    return json_response(found)
+
+
 HANDLERS = {
     "DistributionInspect": distribution_inspect,
     "ImagePush": image_push,
+    "ImageSearch": image_search,
     "SystemAuth": system_auth,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urljoin
 
 import aiohttp
+import msgspec
 
 from lading.errors import InvalidParameter, LadingError, NotFound, Unauthorized, Unavailable
 from lading.image.reference import Reference
@@ -26,8 +27,12 @@ from lading.storage.digests import Digest, digest_of
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """Bytes; the distribution-spec lets a registry refuse larger manifests, so nobody makes them."""
 ATTEMPTS = 5
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+_ELSEWHERE = (Unavailable, RegistryFailure, NotFound)
+"""Failures of an endpoint after which another one may be the right one."""
+
+_TAGS_MAX = 100_000
 
 ACCEPTED = (
     "application/vnd.oci.image.index.v1+json",
@@ -37,6 +42,10 @@ ACCEPTED = (
 )
 
 
+class Interrupted(Unavailable):
+    """The registry began to answer, and broke off."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawManifest:
     """A manifest as the registry has it."""
@@ -44,6 +53,10 @@ class RawManifest:
     data: bytes
     media_type: str
     digest: Digest
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] | None = None
 
 
 class RegistryClient:
@@ -63,10 +76,13 @@ class RegistryClient:
         self.endpoint = endpoint
         self.repository = repository
         self._auth = Authenticator(credentials)
+        self._pause = settings.pause
+        patience = settings.patience
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience, sock_read=patience)
         connector = aiohttp.TCPConnector(ssl=_tls(endpoint, settings))
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=_TIMEOUT,
+            timeout=timeout,
             trust_env=True,
             auto_decompress=False,
             headers={"User-Agent": "lading", "Accept-Encoding": "identity"},
@@ -104,14 +120,9 @@ class RegistryClient:
         """
         accept = ", ".join(ACCEPTED)
         url = self.url(f"manifests/{name}")
-        async with self.request("GET", url, headers={"Accept": accept}) as response:
-            data = await response.content.read(MANIFEST_LIMIT + 1)
-            while len(data) <= MANIFEST_LIMIT and (more := await response.content.readany()):
-                data += more
-            media_type = response.content_type
-            claimed = response.headers.get("Docker-Content-Digest", "")
-        if len(data) > MANIFEST_LIMIT:
-            raise InvalidParameter(f"the manifest {name} is larger than {MANIFEST_LIMIT} bytes")
+        data, response = await self._whole(url, MANIFEST_LIMIT, headers={"Accept": accept})
+        media_type = response.content_type
+        claimed = response.headers.get("Docker-Content-Digest", "")
         digest = digest_of(data)
         wanted = name if name.startswith("sha256:") else claimed
         if wanted.startswith("sha256:") and digest != wanted:
@@ -119,6 +130,58 @@ class RegistryClient:
                 f"manifest verification failed for digest {wanted}: its content has {digest}"
             )
         return RawManifest(data, media_type, digest)
+
+    async def document(self, digest: Digest, limit: int) -> bytes:
+        """A small blob, of at most `limit` bytes, whole and verified.
+
+        Raises InvalidParameter: it is larger, or not what its digest says.
+        """
+        data, _ = await self._whole(self.url(f"blobs/{digest}"), limit)
+        if digest_of(data) != digest:
+            raise InvalidParameter(
+                f"image config verification failed for digest {digest}: "
+                f"what the registry sent has {digest_of(data)}"
+            )
+        return data
+
+    async def tags(self) -> list[str]:
+        """All tags of the repository, in the registry's order, however many pages they are."""
+        found: list[str] = []
+        url = self.url("tags/list")
+        while url:
+            data, response = await self._whole(url, MANIFEST_LIMIT)
+            try:
+                found += msgspec.json.decode(data, type=_Tags).tags or []
+            except msgspec.MsgspecError as error:
+                raise InvalidParameter(
+                    f"the registry's list of tags is unusable: {error}"
+                ) from None
+            following = response.links.get("next")
+            more = following is not None and len(found) < _TAGS_MAX
+            url = self.absolute(str(following["url"])) if following and more else ""
+        return found
+
+    async def _whole(
+        self, url: str, limit: int, **more: Any
+    ) -> tuple[bytes, aiohttp.ClientResponse]:
+        """The body of an answer, asked for again when it breaks off, and the answer's head.
+
+        Raises InvalidParameter when it is longer than `limit` bytes.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            data = bytearray()
+            try:
+                async with self.request("GET", url, **more) as response:
+                    while len(data) <= limit and (piece := await response.content.readany()):
+                        data += piece
+            except Interrupted:
+                if attempt == ATTEMPTS:
+                    raise
+                continue
+            break
+        if len(data) > limit:
+            raise InvalidParameter(f'Get "{url}": the answer is larger than {limit} bytes')
+        return bytes(data), response
 
     async def put_manifest(self, name: str, data: bytes, media_type: str) -> Digest:
         """Store a manifest under a tag or its digest, and return the digest."""
@@ -157,13 +220,17 @@ class RegistryClient:
         """One request, authorised and, for passing failures, repeated; gives a 2xx response.
 
         Raises the LadingError that `failures.failure` makes of any other answer, Unavailable
-        when the registry cannot be reached. A body given as an iterator is sent only once.
+        when the registry cannot be reached, Interrupted when its answer breaks off. A body given
+        as an iterator is sent only once.
         """
         actions = "pull,push" if push else "pull"
         wanted = f"repository:{self.repository}:{actions}" if scope is None else scope
         response = await self._settled(method, url, wanted, attempts, more)
         try:
             yield response
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            reason = str(error) or "the registry stopped answering"
+            raise Interrupted(f'{method.capitalize()} "{url}": {reason}') from error
         finally:
             response.release()
 
@@ -174,7 +241,7 @@ class RegistryClient:
         once = "data" in more and not isinstance(more["data"], bytes)
         attempt = 1
         while True:
-            pause = min(0.5 * 2 ** (attempt - 1), 8.0)
+            pause = min(self._pause * 2 ** (attempt - 1), 8.0)
             last = once or attempt >= attempts
             try:
                 response = await self._send(method, url, scope, more)
@@ -225,22 +292,31 @@ class RegistryClient:
 
 
 async def connect(
-    reference: Reference, credentials: Credentials, settings: RegistrySettings, *, pull: bool
+    reference: Reference,
+    credentials: Credentials,
+    settings: RegistrySettings,
+    *,
+    pull: bool,
+    without: Collection[Endpoint] = (),
 ) -> RegistryClient:
-    """A client at the first endpoint of `reference`'s registry that answers.
+    """A client at the first endpoint of `reference`'s registry, but `without`, that answers.
 
     Raises Unavailable with the last endpoint's reason when none does, Unauthorized when the
     login is refused.
     """
     last: LadingError | None = None
     for endpoint in settings.endpoints(reference, pull=pull):
+        if endpoint in without:
+            continue
         login = Credentials() if endpoint.mirror else credentials
         client = RegistryClient(endpoint, reference.path, login, settings)
         try:
             await client.ping()
-        except (Unavailable, RegistryFailure, NotFound) as error:
-            last = error
+        except LadingError as error:
             await client.close()
+            if not endpoint.mirror and not isinstance(error, _ELSEWHERE):
+                raise
+            last = error
             continue
         return client
     raise last or Unavailable(f"no endpoint is configured for {reference.domain}")

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import msgspec
 
 from lading.errors import (
@@ -24,16 +23,22 @@ from lading.errors import (
 )
 from lading.image.model import RootFs
 from lading.image.reference import Reference
-from lading.image.registry.client import ATTEMPTS, RawManifest, RegistryClient, connect
+from lading.image.registry.client import (
+    ATTEMPTS,
+    Interrupted,
+    RawManifest,
+    RegistryClient,
+    connect,
+)
 from lading.image.registry.failures import first, manifest_unknown, pull_denied
 from lading.image.registry.manifests import Descriptor, Index, Manifest, decode
 from lading.image.registry.platforms import Platform, choose
 from lading.image.registry.progress import Report, Step, Throttle
-from lading.image.registry.settings import Credentials, RegistrySettings
+from lading.image.registry.settings import Credentials, Endpoint, RegistrySettings
 from lading.image.registry.sources import LayerSources, Source
-from lading.image.registry.spool import Spool
+from lading.image.registry.spool import CutOff, Spool, drop_old
 from lading.image.store import Image, ImageStore, Lease
-from lading.storage.digests import DiffId, Digest, digest_of
+from lading.storage.digests import DiffId, Digest
 
 CONCURRENT_DOWNLOADS = 3
 _CHUNK = 256 * 1024
@@ -73,6 +78,7 @@ class Puller:
         self._settings = settings
         self._partial = root / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
+        drop_old(self._partial)
         self._sources = LayerSources(root / "distribution")
         self._threads = ThreadPoolExecutor(CONCURRENT_DOWNLOADS, "lading-unpack")
 
@@ -88,9 +94,8 @@ class Puller:
         Raises NotFound, Unauthorized, Unavailable, and InvalidParameter for content that is not
         what its digest or manifest says.
         """
-        client = await connect(reference, credentials, self._settings, pull=True)
+        client, raw = await self._reach(reference, credentials)
         async with client:
-            raw = await self._manifest(client, reference)
             report(Step(f"Pulling from {reference.path}", reference.digest or reference.tag))
             manifest = await self._for_platform(client, reference, raw, platform)
             config, layers = await self._config(client, manifest)
@@ -104,7 +109,35 @@ class Puller:
             source = Source(repository, blob.digest, blob.size, blob.media_type)
             self._sources.record(layer.diff_id, source)
         report(Step(f"Digest: {raw.digest}"))
-        return Pulled(image, raw.digest, newer)
+        return Pulled(self._store.get(image.id), raw.digest, newer)
+
+    async def tags(self, reference: Reference, credentials: Credentials) -> list[str]:
+        """The tags of a repository; raises NotFound in Docker's words when there are none."""
+        async with await connect(reference, credentials, self._settings, pull=True) as client:
+            try:
+                found = await client.tags()
+            except (NotFound, Forbidden, Unauthorized):
+                raise pull_denied(reference.familiar_name) from None
+        if not found:
+            raise NotFound(f"the repository {reference.familiar_name} has no tags")
+        return found
+
+    async def _reach(
+        self, reference: Reference, credentials: Credentials
+    ) -> tuple[RegistryClient, RawManifest]:
+        """The manifest, and the endpoint that has it: a mirror may lack what its origin has."""
+        lacking: list[Endpoint] = []
+        while True:
+            client = await connect(
+                reference, credentials, self._settings, pull=True, without=lacking
+            )
+            try:
+                return client, await self._manifest(client, reference)
+            except BaseException as error:
+                await client.close()
+                if not client.endpoint.mirror or not isinstance(error, LadingError):
+                    raise
+            lacking.append(client.endpoint)
 
     async def _manifest(self, client: RegistryClient, reference: Reference) -> RawManifest:
         try:
@@ -143,10 +176,7 @@ class Puller:
         wanted = manifest.config
         if wanted.size > _CONFIG_LIMIT:
             raise InvalidParameter(f"the image's config is larger than {_CONFIG_LIMIT} bytes")
-        async with client.blob(wanted.digest) as response:
-            data = await response.content.read(-1) if wanted.size else b""
-        if digest_of(data) != wanted.digest:
-            raise InvalidParameter(f"image config verification failed for digest {wanted.digest}")
+        data = await client.document(wanted.digest, _CONFIG_LIMIT)
         try:
             diff_ids = msgspec.json.decode(data, type=_ImageConfig).rootfs.diff_ids
         except msgspec.MsgspecError as error:
@@ -199,17 +229,22 @@ class Puller:
                 self._store.layers.unpack_stream(spool, layer.diff_id, extracted, lease=lease)
 
             unpacking = loop.run_in_executor(self._threads, unpack)
+            fetching = asyncio.create_task(fetch(client, layer.blob, spool, report))
+            # What cannot be unpacked is not worth the rest of its download.
+            unpacking.add_done_callback(lambda done: done.exception() and fetching.cancel())
             try:
-                await fetch(client, layer.blob, spool, report)
+                await fetching
+                report(Step("Download complete", layer.id))
+                await asyncio.shield(unpacking)
             except BaseException as error:
+                fetching.cancel()
                 spool.fail(error)
                 # The thread must have let go of the file before the spool closes it.
                 await asyncio.wait([unpacking])
-                if not isinstance(error, LadingError) or unpacking.exception() is None:
+                cause = _cause(error, unpacking.exception())
+                if cause is error:
                     raise
-                raise _cause(error, unpacking.exception()) from None
-            report(Step("Download complete", layer.id))
-            await asyncio.shield(unpacking)
+                raise cause from cause.__cause__
         report(Step("Pull complete", layer.id))
 
     def _name(self, reference: Reference, digest: Digest, image: Image) -> bool:
@@ -239,8 +274,8 @@ async def fetch(client: RegistryClient, blob: Descriptor, spool: Spool, report: 
                     if kept:
                         spool.write(kept)
                         progress(spool.offset)
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            reason = str(error) or "it stopped answering"
+        except Interrupted as error:
+            reason = error.message
         else:
             reason = "the blob ended early"
         fruitless = 0 if spool.offset > before else fruitless + 1
@@ -250,8 +285,8 @@ async def fetch(client: RegistryClient, blob: Descriptor, spool: Spool, report: 
             )
 
 
-def _cause(transfer: LadingError, unpacking: BaseException | None) -> LadingError:
+def _cause(transfer: BaseException, unpacking: BaseException | None) -> BaseException:
     """Which of two failures came first: the unpacking's own, unless it only saw the cut."""
-    if isinstance(unpacking, InvalidParameter):
-        return unpacking
-    return transfer
+    if unpacking is None or isinstance(unpacking, CutOff):
+        return transfer
+    return unpacking

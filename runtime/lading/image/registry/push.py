@@ -19,10 +19,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from lading.errors import LadingError, NotFound, Unavailable
+from lading.files import explaining
 from lading.image.model import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from lading.image.reference import Reference
 from lading.image.registry.client import ATTEMPTS, RegistryClient, connect
-from lading.image.registry.failures import first
+from lading.image.registry.failures import RegistryFailure, first
 from lading.image.registry.manifests import Descriptor, Manifest
 from lading.image.registry.progress import Report, Step, Throttle
 from lading.image.registry.settings import Credentials, RegistrySettings
@@ -81,7 +82,7 @@ class Pusher:
         digest = digest_of(config)
         if await client.blob_size(digest) is not None:
             return
-        with tempfile.TemporaryFile(dir=self._temporary) as file:
+        with explaining("send a config"), tempfile.TemporaryFile(dir=self._temporary) as file:
             file.write(config)
             await upload(client, file, digest, len(config), lambda _sent: None)
 
@@ -109,7 +110,8 @@ class Pusher:
     ) -> Descriptor:
         repository = f"{reference.domain}/{reference.path}"
         layer = diff_id[7:19]
-        known = self._sources.of(diff_id)
+        # The manifest says gzip of every layer, as Docker's does.
+        known = [one for one in self._sources.of(diff_id) if one.media_type.endswith("gzip")]
         for source in known:
             there = await client.blob_size(source.digest)
             if there is not None:
@@ -122,7 +124,7 @@ class Pusher:
                 return self._note(
                     diff_id, repository, source.digest, source.size, source.media_type
                 )
-        with tempfile.TemporaryFile(dir=self._temporary) as file:
+        with explaining("pack a layer"), tempfile.TemporaryFile(dir=self._temporary) as file:
             chunks = self._store.layers.assemble(diff_id)
             digest, size = await asyncio.to_thread(compress, chunks, file)
             if await client.blob_size(digest) is None:
@@ -206,9 +208,9 @@ async def upload(
             ) as response:
                 location = client.absolute(response.headers.get("Location", location))
             offset, fruitless = offset + len(piece), 0
-        except Unavailable:
+        except LadingError as error:
             fruitless += 1
-            if fruitless >= ATTEMPTS:
+            if fruitless >= ATTEMPTS or not _passes(error):
                 raise
             offset = await _uploaded(client, location)
         progress(offset)
@@ -216,6 +218,13 @@ async def upload(
     closing = f"{location}{separator}{urlencode({'digest': digest})}"
     async with client.request("PUT", closing, data=b"", push=True):
         pass
+
+
+def _passes(error: LadingError) -> bool:
+    """Whether a piece may well arrive when it is sent again, from where the registry says."""
+    if isinstance(error, RegistryFailure):
+        return error.http_status >= 500 or error.http_status == 416
+    return isinstance(error, Unavailable)
 
 
 async def _uploaded(client: RegistryClient, location: str) -> int:

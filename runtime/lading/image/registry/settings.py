@@ -41,11 +41,14 @@ class RegistrySettings:
     """The daemon's registry options.
 
     `insecure` holds hosts (with or without a port) and CIDR networks; `mirrors` base URLs that
-    stand in for Docker Hub when pulling.
+    stand in for Docker Hub when pulling. `patience` is how many seconds a registry may be silent,
+    `pause` how many pass before a failed request is made again the first time.
     """
 
     insecure: Sequence[str] = ()
     mirrors: Sequence[str] = ()
+    patience: float = 60.0
+    pause: float = 0.5
     certificates: Sequence[Path] = CERTIFICATE_DIRECTORIES
 
     def endpoints(self, reference: Reference, *, pull: bool) -> Iterator[Endpoint]:

@@ -6,16 +6,35 @@ behind when a pull is cut off, so that the next one goes on from there.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lading.errors import InvalidParameter, LadingError
+from lading.files import explaining
 from lading.image.registry.manifests import Descriptor
 from lading.storage.digests import hex_of
+
+_KEPT = 24 * 3600
+"""Seconds for which a pull that was cut off may be taken up again."""
+
+
+class CutOff(LadingError):
+    """What is read will never be whole: the transfer failed, for a reason told elsewhere."""
+
+
+def drop_old(directory: Path) -> None:
+    """Remove the partial files of pulls that nobody took up again."""
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _KEPT:
+                path.unlink()
 
 
 class Spool:
@@ -32,7 +51,8 @@ class Spool:
         self._hash = hashlib.sha256()
         self._position = 0
         self._failed: BaseException | None = None
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with explaining("keep what is downloaded"):
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = min(os.fstat(self._fd).st_size, descriptor.size)
 
     def __enter__(self) -> Self:
@@ -44,8 +64,9 @@ class Spool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, InvalidParameter):
-            # Taken over whole, or so wrong that going on from it would be wrong as well.
+        if error is None or isinstance(error, InvalidParameter) or _is_full(error):
+            # Taken over whole, or so wrong that going on from it would be wrong as well; a full
+            # disk gets back what it gave.
             self._path.unlink(missing_ok=True)
         os.close(self._fd)
 
@@ -63,10 +84,8 @@ class Spool:
             )
         view = memoryview(chunk)
         while view:
-            try:
+            with explaining("keep what is downloaded"):
                 written = os.pwrite(self._fd, view, self.offset)
-            except OSError as error:
-                raise LadingError(f"write {self._path}: {os.strerror(error.errno or 0)}") from error
             view = view[written:]
             with self._arrived:
                 self.offset += written
@@ -81,13 +100,13 @@ class Spool:
     def read(self, size: int, /) -> bytes:
         """Up to `size` bytes, waiting for them; b"" at the verified end.
 
-        Raises InvalidParameter for a wrong digest, LadingError when the transfer failed.
+        Raises InvalidParameter for a wrong digest, CutOff when the transfer failed.
         """
         with self._arrived:
             while self._position == self.offset and not self.complete and self._failed is None:
                 self._arrived.wait()
             if self._failed is not None:
-                raise LadingError(f"the transfer of {self._descriptor.digest} was cut off")
+                raise CutOff(f"the transfer of {self._descriptor.digest} was cut off")
             available = self.offset - self._position
         if not available:
             self._verify()
@@ -104,3 +123,8 @@ class Spool:
                 f"filesystem layer verification failed for digest {self._descriptor.digest}: "
                 f"what the registry sent has {found}"
             )
+
+
+def _is_full(error: BaseException) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
