@@ -184,16 +184,20 @@ def status(_context: Context) -> None:
 
 @task(
     help={
-        "what": "start, or build",
+        "what": "start, build, or images",
         "rounds": "how often each engine has its turn (default: 20)",
     }
 )
 @_clear
 def bench(_context: Context, what: str, rounds: int = 20) -> None:
-    """Measure starts (`bench start`) or builds (`bench build`) beside Docker, as ratios."""
-    from lab.bench import build, start
+    """Measure beside Docker, as ratios: `bench start`, `bench build` or `bench images`."""
+    from lab.bench import build, images, start
 
-    runs: dict[str, Callable[[int], object]] = {"start": start.run, "build": build.run}
+    runs: dict[str, Callable[[int], object]] = {
+        "start": start.run,
+        "build": build.run,
+        "images": images.run,
+    }
     if what not in runs:
         raise LabError(f"bench {what}: there are {' and '.join(f'`{name}`' for name in runs)}")
     runs[what](rounds)
