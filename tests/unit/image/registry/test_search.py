@@ -36,7 +36,7 @@ def test_an_index_without_a_search_is_told() -> None:
         async with serving() as registry:
             with pytest.raises(LadingError, match="Unexpected status code 404"):
                 await search(f"{registry.address}/web", 25, Credentials(), SETTINGS)
-        with pytest.raises(InvalidParameter, match="HTTPS attempt: .*HTTP attempt: "):
+        with pytest.raises(InvalidParameter, match=r"HTTPS attempt: .*HTTP attempt: "):
             await search("127.0.0.1:1/web", 25, Credentials(), SETTINGS)
 
     asyncio.run(run())
