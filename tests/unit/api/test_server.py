@@ -41,9 +41,9 @@ async def test_unknown_routes(served: Served, method: str, path: str) -> None:
 
 
 async def test_what_is_not_built_says_so(served: Served) -> None:
-    status, answer = await served.ask("GET", "/images/search?term=x")
+    status, answer = await served.ask("POST", "/session")
     assert status == 501
-    assert "ImageSearch" in answer["message"]
+    assert "Session" in answer["message"]
 
 
 @pytest.mark.parametrize(
