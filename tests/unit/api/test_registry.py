@@ -14,8 +14,7 @@ from lading.api.routes.registry import step_message, steps_of
 from lading.engine.events import EventBus
 from lading.engine.settings import Settings
 from lading.engine.transfers import Transfers
-from lading.errors import InvalidParameter, NotFound, NotImplementedYet, Unavailable
-from lading.image import reference
+from lading.errors import InvalidParameter, NotFound, Unavailable
 from lading.image.registry.progress import Step
 from lading.image.registry.settings import Credentials
 from lading.image.store import ImageStore
@@ -125,12 +124,3 @@ def test_what_a_push_means() -> None:
     assert [ref.tag for ref in service.to_push("reg:5000/team/app", "")] == ["v1", "v2"]
     with pytest.raises(NotFound, match="does not exist locally with the tag: reg:5000/team/app"):
         service.to_push("reg:5000/team/app", "v3")
-
-
-async def test_a_pull_needs_a_tag() -> None:
-    with pytest.raises(NotImplementedYet, match="all tags of busybox"):
-        await (
-            Made(Settings())
-            .service()
-            .pull(reference.parse("busybox"), Credentials(), lambda _: None)
-        )

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import zstandard
 
+from lading.engine.events import EventBus
+from lading.engine.settings import Settings
+from lading.engine.transfers import Transfers
 from lading.errors import InvalidParameter, LadingError, NotFound, Unauthorized, Unavailable
 from lading.image.reference import Reference, parse
 from lading.image.registry.platforms import Platform
@@ -120,15 +123,19 @@ def test_a_digest_pins_the_manifest(store: ImageStore) -> None:
     asyncio.run(run())
 
 
-def test_all_tags_of_a_repository_are_named(store: ImageStore) -> None:
-    async def run() -> list[str]:
+def test_without_a_tag_all_of_a_repository_are_pulled(store: ImageStore) -> None:
+    async def run() -> None:
         async with serving() as registry:
             registry.image(LAYER, tag="one")
-            registry.image(LAYER, tag="two")
-            puller = Puller(store, store.root, SETTINGS)
-            return await puller.tags(Reference(registry.address, "some/image"), Credentials())
+            registry.image(layer(other=b"x"), tag="two")
+            settings = Settings(root=store.root)
+            transfers = Transfers(store, store.root, lambda: settings, EventBus())
+            named = Reference(registry.address, "some/image")
+            await transfers.pull(named, Credentials(), lambda _step: None)
+            tags = sorted(tag for image in store.list() for tag in image.tags)
+            assert tags == [f"{registry.address}/some/image:{tag}" for tag in ("one", "two")]
 
-    assert asyncio.run(run()) == ["one", "two"]
+    asyncio.run(run())
 
 
 PACKED = zipped(LAYER)
