@@ -33,7 +33,8 @@ class Warm:
         by_name: dict[str, list[pytest.Item]] = {}
         for item in session.items:
             by_name.setdefault(scenario_of(item.nodeid), []).append(item)
-        outcomes: Outcomes = session.config.pluginmanager.get_plugin("lading-outcomes")
+        outcomes = session.config.pluginmanager.get_plugin("lading-outcomes")
+        assert isinstance(outcomes, Outcomes)
         document = self._run(session, by_name[self._first], outcomes)
         ended = document["scenarios"][self._first]
         if ended["outcome"] != "passed":
@@ -46,8 +47,9 @@ class Warm:
     ) -> dict[str, Any]:
         outcomes.scenarios.clear()
         for item in items:
-            # With a next item the session's fixtures, the engine among them, stay.
-            runtestprotocol(item, nextitem=session.items[-1], log=True)
+            # With another item to come the session's fixtures, the engine among them, stay.
+            others = (one for one in session.items if one is not item)
+            runtestprotocol(item, nextitem=next(others), log=True)
         return dict(outcomes.document())
 
     def _serve(

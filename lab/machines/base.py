@@ -131,7 +131,9 @@ class Verbs(ABC):
         """Run a command that must end with 0; its output without the last newline."""
         done = self.run(command, seconds=seconds)
         if done.code:
-            raise CommandFailed(f"{self.cell.name}: `{command}` ended with {done.code}: {_why(done)}")
+            raise CommandFailed(
+                f"{self.cell.name}: `{command}` ended with {done.code}: {_why(done)}"
+            )
         return done.out.removesuffix("\n")
 
     def fail(self, command: str, *, seconds: float = 60) -> str:

@@ -70,7 +70,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 @pytest.fixture
 def docker_api() -> dict[str, Any]:
     """Docker's own description of the API, where this machine has it."""
-    import yaml  # type: ignore[import-untyped]  # it has no types of its own
+    import yaml
 
     path = Path("/work/shared/reference/docker-engine-api-v1.51.yaml")
     if not path.exists():

@@ -184,7 +184,7 @@ def test_addresses() -> None:
     assert parse_address("tcp://h", tls=True).port == 2376
     assert parse_address("tcp://[::1]:7").host == "::1"
     assert parse_address("tcp://:7/x").host == "127.0.0.1"
-    for wrong in ("ssh://h", "tcp://h:x"):
+    for wrong in ("ftp://h", "tcp://h:x"):
         with pytest.raises(CliError):
             parse_address(wrong)
 
