@@ -14,6 +14,7 @@ import pytest
 from lab.engine import Engine
 from lab.external import External
 from lab.lading import Lading
+from lab.owndocker import OWN, OwnDocker
 from lab.paths import RESULTS
 from lab.podman import Podman
 from lab.reference import NEWEST, Reference
@@ -98,7 +99,8 @@ def _engine(name: str, config: pytest.Config) -> Engine:
     if name == "external":
         return External(Path(config.getoption("--engine-socket")))
     if name == "docker":
-        return Reference(config.getoption("--docker-release"), claim("scn"))
+        kind = OwnDocker if OWN in os.environ else Reference
+        return kind(config.getoption("--docker-release"), claim("scn"))
     if name == "podman":
         return Podman(claim("scn"))
     return Lading(claim("scn"))

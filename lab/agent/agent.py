@@ -1,7 +1,8 @@
 """The program inside a machine that does what its driver asks, over a virtio serial port.
 
 It runs as a plain file with the standard library alone. Requests are answered one after the other:
-a machine serves one test. `{"do": NAME, …}` is answered by `{"ok": …}` or `{"error": SENTENCE}`.
+a machine serves one test. `{"do": NAME, "number": N, …}` is answered by
+`{"number": N, "ok": …}` or `{"number": N, "error": SENTENCE}`.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def main() -> None:
     send(descriptor, pack({"ready": os.uname().release}))
     while True:
         request = unpack(lambda count: receive(descriptor, count))
-        send(descriptor, pack(answer(request)))
+        send(descriptor, pack({"number": request.get("number"), **answer(request)}))
 
 
 if __name__ == "__main__":

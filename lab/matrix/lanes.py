@@ -42,8 +42,8 @@ class Lane(Protocol):
         """Why the cell can not be made ready within a minute or two here; "" when it can."""
         ...
 
-    def prepare(self, cell: Cell) -> Machine:
-        """Make the cell ready for use. Raises LabError with one sentence."""
+    def prepare(self, cell: Cell, engine: str) -> Machine:
+        """Make the cell ready for use with an engine. Raises LabError with one sentence."""
         ...
 
     def run(self, cell: Cell, scenario: str, engine: str) -> tuple[Result, Mapping[str, Any]]:
@@ -138,7 +138,7 @@ class LocalLane:
         """Nothing: it is here."""
         return ""
 
-    def prepare(self, cell: Cell) -> Machine:
+    def prepare(self, cell: Cell, _engine: str) -> Machine:
         """Say what this host is."""
         return Machine(
             cell.name,
@@ -199,7 +199,14 @@ class LocalLane:
                 process.send_signal(signal.SIGTERM)
 
 
-LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane}
+def _qemu() -> Lane:
+    """Asked for late: most of what uses the matrix runs without machines."""
+    from lab.machines.lane import QemuLane
+
+    return QemuLane()
+
+
+LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane, "qemu": _qemu}
 """The drivers that the matrix knows."""
 
 

@@ -120,7 +120,7 @@ class Floor:
         started = time.monotonic()
         self._begin(line.cell.name, "")
         try:
-            machine = self._lane.prepare(line.cell)
+            machine = self._lane.prepare(line.cell, self._engine)
         except LabError as error:
             machine = Machine(line.cell.name, problem=str(error))
         machine.took = time.monotonic() - started

@@ -37,7 +37,7 @@ class FakeLane:
     def missing(self, cell: Cell) -> str:
         return self.broken.get(cell.name, "")
 
-    def prepare(self, cell: Cell) -> Machine:
+    def prepare(self, cell: Cell, _engine: str) -> Machine:
         if cell.name in self.broken:
             raise LabError(self.broken[cell.name])
         return Machine(cell.name, how="pretended")

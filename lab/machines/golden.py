@@ -1,0 +1,230 @@
+"""Golden machines: a cell booted once with its engine up, saved, and cloned for every scenario."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.bake import kernels, project, roots
+from lab.bake.roots import PROJECT_AT, SITE
+from lab.bake.store import TOP, Baked, find, locked, workshop
+from lab.cells import Cell
+from lab.machines.accelerator import Accelerator, choose
+from lab.machines.base import MachineError
+from lab.machines.channel import Channel, Gone
+from lab.machines.qemu import MEMORY, Hardware, Process, build, command_line, launch, new_disk
+from lab.owndocker import OWN
+from lab.shell import LabError
+
+FIRST = "isolation/test_namespaces.py::test_only_its_own_processes_are_seen"
+"""The scenario that the runner warms up with."""
+
+_VERSION = 1
+"""Raised when the way a golden machine is made changes."""
+
+_BOOT, _RUNNER, _SAVE = 300, 600, 120
+_NEED = (MEMORY << 20) * 2
+
+Watch = Callable[[Process], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a cell's machines are made of."""
+
+    cell: Cell
+    root: Baked
+    kernel: Baked
+    project: Baked
+    accelerator: Accelerator
+
+    def hardware(self, place: Path, ram: Path, *, first: bool = False) -> Hardware:
+        """A machine whose disk and console are in `place`."""
+        return Hardware(
+            kernel=self.kernel.files["vmlinux"],
+            initrd=self.kernel.files["initrd"],
+            images={
+                "root": self.root.files["root"],
+                "modules": self.kernel.files["modules"],
+                "project": self.project.files["project"],
+            },
+            command_line=command_line(self.cell, first=first),
+            accelerator=self.accelerator.name,
+            disk=place / "disk.qcow2",
+            ram=ram,
+            shared=first,
+            console=place / "console.log",
+            flushes=not first,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A saved machine: its memory, its state and its disk are in `directory`."""
+
+    directory: Path
+    parts: Parts
+    engine: str
+
+    @property
+    def ram(self) -> Path:
+        """The machine's memory."""
+        return self.directory / "ram"
+
+    @property
+    def state(self) -> Path:
+        """The machine's other state."""
+        return self.directory / "state"
+
+    @property
+    def disk(self) -> Path:
+        """The machine's disk."""
+        return self.directory / "disk.qcow2"
+
+
+def missing(cell: Cell) -> str:
+    """Which part of the cell is not baked, in one sentence; "" when all is there."""
+    for recipe in (roots.recipe(cell), kernels.recipe(cell)):
+        if find(recipe) is None:
+            return (
+                f"the {recipe.title} of the cell {cell.name} is not baked, or not whole: "
+                f"`invoke lab.bake --cells {cell.name}`"
+            )
+    return ""
+
+
+def parts(cell: Cell) -> Parts:
+    """What the cell's machines are made of. Raises LabError: it is not baked."""
+    if reason := missing(cell):
+        raise LabError(reason)
+    root, kernel = roots.bake(cell), kernels.bake(cell)
+    return Parts(cell, root, kernel, project.bake(root), choose(kernel))
+
+
+def golden(cell: Cell, engine: str, watch: Watch = lambda _process: None) -> Golden:
+    """The cell's golden machine with this engine (lading, docker, or "" for none) up.
+
+    It is made now unless it is there, which takes a minute or two under emulation; `watch` is
+    given its process. Raises LabError.
+    """
+    made_of = parts(cell)
+    directory = TOP / "golden" / f"{cell.name}-{engine or 'bare'}-{_key(made_of, engine)}"
+    found = Golden(directory, made_of, engine)
+    with locked(f"golden-{cell.name}-{engine}"):
+        if not (directory / "golden.json").exists():
+            _make(found, watch)
+            _drop_older(directory, cell, engine)
+    return found
+
+
+def _key(made_of: Parts, engine: str) -> str:
+    digests = [made_of.root.digests, made_of.kernel.digests]
+    inputs = [_VERSION, build(), made_of.accelerator.name, asdict(made_of.cell), digests, MEMORY]
+    # A machine without an engine does not have to be the newest code's.
+    if engine:
+        inputs.append(made_of.project.digests)
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _make(target: Golden, watch: Watch) -> None:
+    cell = target.parts.cell
+    with workshop(_NEED) as directory:
+        place = directory / "machine"
+        place.mkdir()
+        new_disk(place / "disk.qcow2")
+        process = launch(target.parts.hardware(place, place / "ram", first=True), place)
+        watch(process)
+        try:
+            kernel = process.agent.hello(_BOOT)
+            settle(process.agent, cell)
+            if target.engine:
+                start_runner(process.agent, cell, target.engine)
+            _save(process, place / "state")
+        except MachineError as error:
+            raise MachineError(told(error, cell, place, process)) from None
+        finally:
+            process.kill()
+        note = {"kernel": kernel, "how": target.parts.accelerator.how, "cell": asdict(cell)}
+        (place / "golden.json").write_text(json.dumps(note, indent=1) + "\n")
+        target.directory.parent.mkdir(exist_ok=True)
+        place.rename(target.directory)
+
+
+def told(error: MachineError, cell: Cell, place: Path, process: Process) -> str:
+    """Why a machine failed, in one sentence, with where its log is kept."""
+    kept = TOP / "logs" / f"{cell.name}-console.log"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        shutil.copyfile(place / "console.log", kept)
+    return f"the cell {cell.name}: {reason(error, place, process)} (its console: {kept})"
+
+
+def reason(error: MachineError, place: Path, process: Process) -> str:
+    """What became of a machine: what its console or QEMU says tells more than that it ended."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = (place / "console.log").read_text(errors="replace").splitlines()
+    for mark in ("Kernel panic", "lading: initrd:", "No space left", "out of memory"):
+        for line in lines:
+            if mark.lower() in line.lower():
+                return f"{error}: {line[line.lower().index(mark.lower()) :].strip()}"
+    if isinstance(error, Gone) and process.complaint():
+        return f"{error}: {process.complaint()}"
+    return str(error)
+
+
+def settle(agent: Channel, cell: Cell) -> None:
+    """Wait for the end of the boot, and give the machine what nobody gave it."""
+    lines = ["ip link set eth0 up", "ip address add 10.0.2.15/24 dev eth0"]
+    lines.append("ip route add default via 10.0.2.2")
+    if cell.init == "systemd":
+        lines.append("timeout 200 systemctl is-system-running --wait")
+    else:
+        # Nobody mounts cgroups there; an administrator who wants containers does.
+        lines.append("grep -q /sys/fs/cgroup /proc/mounts || mount -t cgroup2 none /sys/fs/cgroup")
+    agent.ask("run", 240, command="\n".join(lines), stdin="", seconds=220)
+
+
+def start_runner(agent: Channel, cell: Cell, engine: str) -> None:
+    """Start the warm runner, which brings the engine up. Raises MachineError."""
+    tree = f"{PROJECT_AT}/tree"
+    command = [
+        "env", f"PYTHONPATH={tree}:{tree}/runtime:{SITE}", f"LADING_CACHE={PROJECT_AT}/cache",
+        "LADING_RESULTS=/var/tmp/lading-results", f"{OWN}=yes", "PYTHONDONTWRITEBYTECODE=1",
+        "/usr/bin/python3", "-m", "lab.agent.runner", FIRST, f"--engine={engine}",
+        f"--docker-release={cell.engine}", f"--cell={cell.name}",
+    ]  # fmt: skip
+    answer = agent.ask("runner", _RUNNER + 30, command=command, cwd=tree, seconds=_RUNNER)
+    if problem := answer.get("problem"):
+        raise MachineError(f"{engine} and the scenarios do not start: {problem.strip()}")
+
+
+def _save(process: Process, state: Path) -> None:
+    agent, monitor = process.agent, process.monitor
+    agent.ask("run", 60, command="sync", stdin="", seconds=50)
+    monitor.command("stop")
+    share_ignored(monitor.command)
+    monitor.command("migrate", uri=f"exec:cat > {state}")
+    monitor.migration(_SAVE)
+    monitor.command("quit")
+    if not process.wait(30):
+        raise MachineError("QEMU did not end after the machine was saved")
+
+
+def share_ignored(command: Callable[..., Any]) -> None:
+    """Leave memory that is in a file out of what is moved, and let the rest go at full speed."""
+    capability = {"capability": "x-ignore-shared", "state": True}
+    command("migrate-set-capabilities", capabilities=[capability])
+    command("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+
+
+def _drop_older(newest: Path, cell: Cell, engine: str) -> None:
+    for path in newest.parent.glob(f"{cell.name}-{engine or 'bare'}-*"):
+        if path != newest and len(path.name) == len(newest.name):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,43 @@
+"""Real Docker where it is the machine's own: in a machine of the lab, not beside its tools."""
+
+from __future__ import annotations
+
+import shutil
+
+from lab import cgroups
+from lab.daemon import Daemon
+from lab.reference import Reference
+from lab.shell import end
+
+OWN = "LADING_OWN_DOCKER"
+"""Set in the environment where the reference is the machine's own Docker."""
+
+
+class OwnDocker(Reference):
+    """A reference that runs this machine's own `dockerd`."""
+
+    seconds = 180
+
+    def up(self) -> None:
+        """Bring the engine up. Raises LabError with its last words when it does not come up."""
+        Daemon.up(self)
+
+    def start(self) -> None:
+        """Start the daemon where its namespace already is, and wait until it answers."""
+        for directory in (self.run_directory, self.root):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._forget_containerd()
+        self.pidfile.unlink(missing_ok=True)
+        self.launch([*self.uplink.enter(), *self.command()], self.seconds)
+
+    def down(self) -> None:
+        """End the engine and remove all that it left."""
+        if self.pid:
+            end(self.pid, 30)
+        self.reap()
+        cgroups.remove(self.cgroup)
+        for pid in self._processes():
+            end(pid, 2)
+        self.uplink.down()
+        for directory in (self.run_directory, self.root):
+            shutil.rmtree(directory, ignore_errors=True)
