@@ -142,7 +142,7 @@ def record(_context: Context, cells: str = "", release: str = "28.5", scenarios:
     from lab.matrix.main import Options, matrix
 
     names = [] if cells == "all" else cells.split(",")
-    matrix(Options(cells=names, scenarios=scenarios.split(","), engine="docker"))
+    matrix(Options(cells=names, scenarios=scenarios.split(","), engine="docker", driver="qemu"))
 
 
 _RELEASE = {"release": "20.10, 26.1 or 28.5 (default)"}
@@ -247,7 +247,7 @@ def list_(_context: Context) -> None:
     help={
         "cells": "their names, with commas (default: all; `invoke lab.list` has them)",
         "scenarios": "files, folders, functions or patterns of them, with commas (default: all)",
-        "driver": "local (default): this host as the only cell",
+        "driver": "local (default), this host as the only cell; or qemu",
         "machines": "how many at once (default: as many as this host carries)",
         "shard": "a part of the scenarios, such as 2/3",
         "fresh": "start anew where an earlier run of the same was interrupted",
@@ -319,10 +319,68 @@ def real(_context: Context, engine: str = "lading", only: str = "") -> None:
     run(engine.split(","), only.split(",") if only else ())
 
 
+_CELL = {"cell": "its name (`invoke lab.list`)"}
+_IN_IT = {"engine": "what is up in it: none (default), lading or docker"}
+
+
+@task(
+    help={
+        "release": "only for cells with these Debian releases, with commas",
+        "cells": "only what these cells need, with commas (default: all)",
+        "refresh": "bake anew, from what Debian's archive has now",
+    }
+)
+@_clear
+def bake(_context: Context, release: str = "", cells: str = "", refresh: bool = False) -> None:
+    """Make the roots and kernels of the lab's machines, once; `lab.bake --cells forky` one's."""
+    from lab.tasks_machines import baked
+
+    baked(cells.split(","), release.split(","), refresh=refresh)
+
+
+@task(name="up", help={**_CELL, **_IN_IT})
+@_clear
+def lab_up(_context: Context, cell: str, engine: str = "none") -> None:
+    """Boot a cell's machine and save it, so that clones of it start at once."""
+    from lab import tasks_machines
+
+    tasks_machines.up(cell, engine)
+
+
+@task(name="run", help={**_CELL, "command": "a line for sh", "driver": "qemu or local", **_IN_IT})
+@_clear
+def lab_run(
+    _context: Context, cell: str, command: str, driver: str = "qemu", engine: str = "none"
+) -> None:
+    """Run a command in a fresh machine of a cell."""
+    from lab import tasks_machines
+
+    if code := tasks_machines.run(cell, command, driver, engine):
+        raise Exit(code=code)
+
+
+@task(help={**_CELL, "at": "a machine in which a scenario failed, as the failure says", **_IN_IT})
+@_clear
+def shell(_context: Context, cell: str, at: str = "", engine: str = "none") -> None:
+    """Open a shell in a fresh machine of a cell, or in one in which a scenario failed."""
+    from lab import tasks_machines
+
+    tasks_machines.shell(cell, at, engine)
+
+
+@task(name="clean", help={"everything": "also the roots and kernels, which `lab.bake` made"})
+@_clear
+def lab_clean(_context: Context, everything: bool = False) -> None:
+    """Remove saved machines, and those kept after failures."""
+    from lab import tasks_machines
+
+    tasks_machines.clean(everything=everything)
+
+
 namespace = Collection(demo, test, lint, types, unit, scenarios, bench)
 namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
 namespace.add_collection(Collection("kernel", check))
 namespace.add_collection(Collection("build", real))
-namespace.add_collection(Collection("lab", list_, matrix))
+namespace.add_collection(Collection("lab", bake, list_, lab_up, shell, lab_run, matrix, lab_clean))
 namespace.add_collection(Collection("report", open_))

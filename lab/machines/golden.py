@@ -139,8 +139,8 @@ def _make(target: Golden, watch: Watch) -> None:
         place.mkdir()
         new_disk(place / "disk.qcow2")
         process = launch(target.parts.hardware(place, place / "ram", first=True), place)
-        watch(process)
         try:
+            watch(process)
             kernel = process.agent.hello(_BOOT)
             settle(process.agent, cell)
             if target.engine:

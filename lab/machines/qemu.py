@@ -130,7 +130,7 @@ def command_line(cell: Cell, *, first: bool = False) -> str:
     return " ".join([*words, *(["lading.format"] if first else [])])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Process:
     """A QEMU that runs, and its lines."""
 
