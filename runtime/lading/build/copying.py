@@ -17,7 +17,7 @@ from pathlib import Path
 from lading.build.attributes import Chmod, join, owner, parse_chmod, without_set_id
 from lading.build.context import index, is_archive
 from lading.build.destination import View
-from lading.build.layertree import LayerTree, Placed
+from lading.build.layertree import LayerTree, Placed, put
 from lading.build.lookup import Excluded, find, glob, has_wildcard, key, walk
 from lading.build.sources import Node, Source, StoredTree
 from lading.errors import InvalidParameter, LadingError, NotFound
@@ -263,7 +263,7 @@ class _Placer:
         mode, is_directory = without_set_id(node.mode), node.is_directory
         if self._plan.chmod is not None and not node.is_link:
             mode = stat.S_IFMT(mode) | self._plan.chmod(node.mode, is_directory)
-        return _put(
+        return put(
             here,
             name,
             Placed(mode, *self._owner, node.mtime, None, node, source, group, node.xattrs),
@@ -291,18 +291,6 @@ class _Placer:
             made = Placed(
                 node.mode, node.uid, node.gid, node.mtime, None, node, archive, group, node.xattrs
             )
-            placed = _put(place, name, made)
+            placed = put(place, name, made)
             if node.is_directory:
                 above[inner] = placed, real
-
-
-def _put(here: Placed, name: bytes, made: Placed) -> Placed:
-    """Put something into a directory of the layer; gives what is there then."""
-    assert here.children is not None
-    if not stat.S_ISDIR(made.mode):
-        here.children[name] = made
-        return made
-    old = here.children.get(name)
-    children = old.children if old is not None and old.children is not None else {}
-    here.children[name] = replace(made, children=children)
-    return here.children[name]

@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lading.build.destination import View
 from lading.build.sources import Node, Source
@@ -112,6 +112,18 @@ class LayerTree:
                 names = sorted(here.children, reverse=True)
                 waiting += [(prefix + name, here.children[name]) for name in names]
         yield bytes(pending) + END
+
+
+def put(here: Placed, name: bytes, made: Placed) -> Placed:
+    """Put something into a directory of the layer; gives what is there then."""
+    assert here.children is not None
+    if not stat.S_ISDIR(made.mode):
+        here.children[name] = made
+        return made
+    old = here.children.get(name)
+    children = old.children if old is not None and old.children is not None else {}
+    here.children[name] = replace(made, children=children)
+    return here.children[name]
 
 
 def _entry(path: bytes, here: Placed, links: dict[tuple[int, int], bytes]) -> Entry:
