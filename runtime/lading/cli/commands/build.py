@@ -6,6 +6,13 @@ import os
 
 from lading.cli import credentials, references
 from lading.cli.buildcontext import BuildContext, open_context
+from lading.cli.buildsecrets import (
+    add_secrets,
+    agents,
+    parse_agent,
+    parse_secret,
+    takes_secrets,
+)
 from lading.cli.command import STDOUT, Command, Context
 from lading.cli.commands.archives import read_file
 from lading.cli.failures import CliError
@@ -98,12 +105,25 @@ def _counted(context: Context, stream: Iterator[bytes], *, quiet: bool) -> Itera
 def _ask(context: Context, options: Options, source: BuildContext) -> Iterator[dict[str, Any]]:
     query = {**_query(context, options), "dockerfile": source.dockerfile, "remote": source.remote}
     headers = {"X-Registry-Config": credentials.header(credentials.all_known(context.config))}
+    headers |= _handed_over(context, options, source)
     stream = None
     if source.stream is not None:
         headers["Content-Type"] = "application/x-tar"
         stream = _counted(context, source.stream, quiet=options.on("quiet"))
     response = context.client.request("POST", "/build", query, stream=stream, headers=headers)
     return response.values()
+
+
+def _handed_over(context: Context, options: Options, source: BuildContext) -> dict[str, str]:
+    """Add the secrets to the context; give the headers for them and for SSH agents."""
+    given, wanted = options.items("secret"), options.items("ssh")
+    if not given and not wanted:
+        return {}
+    if not takes_secrets(context.client.get("/version")):
+        # Docker's daemon would put them into the image with the context.
+        raise CliError("--secret and --ssh need a daemon of Lading, which this one is not")
+    local = bool(context.client.address.path)
+    return add_secrets(source, given) | agents(wanted, local=local)
 
 
 def build(context: Context, options: Options) -> int:
@@ -171,6 +191,18 @@ COMMANDS = {
             Flag("pull", "", BOOL, "Look for newer base images"),
             Flag("no-cache", "", BOOL, "Make every step again"),
             Flag("cache-from", "", STRINGS, "Image whose steps may be used as well"),
+            Flag(
+                "secret",
+                "",
+                listing("list", parse_secret),
+                "Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME]",
+            ),
+            Flag(
+                "ssh",
+                "",
+                listing("list", parse_agent),
+                "SSH agent for RUN --mount=type=ssh: ID[=SOCKET]",
+            ),
             Flag("quiet", "q", BOOL, "Show the image's id only"),
             Flag("iidfile", "", STRING, "Write the image's id to this file"),
             Flag("squash", "", BOOL, "Make one layer of all new ones"),
