@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from scenarios.conftest import Observe
@@ -141,9 +145,13 @@ def test_wait_gives_the_exit_code(engine: Subject, observe: Observe) -> None:
 def test_the_daemon_s_death_is_not_the_containers_s(engine: Subject, observe: Observe) -> None:
     script = "trap 'exit 4' TERM; i=0; while :; do echo $i; i=$((i+1)); sleep 0.2 & wait; done"
     container = engine.start("sh", "-c", script, name="lading-test-survivor")
-    short = engine.start("sh", "-c", "sleep 1; exit 6", name="lading-test-short")
+    told = "trap 'exit 6' USR1; while :; do sleep 0.1 & wait; done"
+    short = engine.start("sh", "-c", told, name="lading-test-short")
     pid = engine.inspect(container)["State"]["Pid"]
+    short_pid = engine.inspect(short)["State"]["Pid"]
     with engine.daemon_killed():
+        os.kill(short_pid, signal.SIGUSR1)
+        engine.wait_until(lambda: not Path(f"/proc/{short_pid}").exists(), "its end")
         assert engine.host.process.get(pid=pid).comm == "sh"
     assert engine.inspect(container)["State"]["Pid"] == pid
     before = len(container.logs().splitlines())

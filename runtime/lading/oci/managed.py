@@ -117,18 +117,18 @@ class Container:
         """
         self.require(CREATED, to="start")
         fifo = self.directory / START_FIFO
+        # Before the fifo is opened, which lets the process go on and perhaps end.
+        pidfd = self._pidfd()
         try:
             reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
+            os.close(pidfd)
             raise Conflict(f"cannot start container {self.id}: it was started already") from None
         try:
-            pidfd = self._pidfd()
-            try:
-                report = _hear(reader, pidfd)
-            finally:
-                os.close(pidfd)
+            report = _hear(reader, pidfd)
         finally:
             os.close(reader)
+            os.close(pidfd)
         fifo.unlink(missing_ok=True)
         if not report.startswith(b"0"):
             raise Conflict(f"cannot start container {self.id}: it ended before it was started")
