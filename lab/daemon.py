@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.http import ping
 from lab.netns import Uplink
-from lab.shell import LabError, alive, wait_until
+from lab.shell import LabError, alive, end, wait_until
 
 
 class Daemon(ABC):
@@ -95,7 +95,12 @@ class Daemon(ABC):
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._process = process
-        wait_until(lambda: process.poll() is not None or self.answers(), seconds, self.title)
+        try:
+            wait_until(lambda: process.poll() is not None or self.answers(), seconds, self.title)
+        except LabError:
+            # One that has not said its pid yet is not found by it.
+            end(process.pid, 5)
+            raise
         if process.poll() is not None:
             raise LabError(f"{self.title} did not start: {self._last_words()}")
 

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+PATIENCE = float(os.environ.get("LADING_PATIENCE", "1"))
+"""How many times longer than on a machine of one's own things may take: more under emulation."""
+
 
 class LabError(Exception):
     """The lab cannot do what was asked; the message is one sentence for a person."""
@@ -40,6 +43,7 @@ def require(*programs: str) -> None:
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait for a condition of another program; LabError names `what` did not come in time."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -18,7 +18,7 @@ from lab.owndocker import OWN, OwnDocker
 from lab.paths import RESULTS
 from lab.podman import Podman
 from lab.reference import NEWEST, Reference
-from lab.shell import LabError
+from lab.shell import PATIENCE, LabError
 from lab.slots import claim
 from scenarios.harness.building import Builder
 from scenarios.harness.facts import cgroup_mode
@@ -28,7 +28,7 @@ from scenarios.harness.parity import RECORDS, NoRecord, compare, place, recorded
 from scenarios.harness.subject import BUSYBOX, Subject
 
 Observe = Callable[[str, object], None]
-_LIMIT = 90
+_LIMIT = round(90 * PATIENCE)
 _RECORDS: pytest.StashKey[dict[str, Observations]] = pytest.StashKey()
 _OUTCOMES = pytest.StashKey[Outcomes]()
 _VERDICT = pytest.StashKey[list[str]]()

@@ -137,7 +137,7 @@ def runner(request: Mapping[str, Any]) -> dict[str, Any]:
         if process.poll() is not None or time.monotonic() > deadline:
             words = Path("/var/log/lading-runner.log").read_text(errors="replace")
             process.kill()
-            return {"problem": words[-8000:] or "it wrote nothing"}
+            return {"problem": words[-20000:] or "it wrote nothing"}
         time.sleep(0.1)
     return {}
 

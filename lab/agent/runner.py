@@ -6,7 +6,6 @@ a machine is saved; every clone of it only runs a scenario.
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -78,7 +77,7 @@ def main() -> None:
     """`python -m lab.agent.runner FIRST-SCENARIO [pytest options]`."""
     first, *options = sys.argv[1:]
     words = ["scenarios", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-q", *options]
-    os._exit(int(pytest.main(words, plugins=[Warm(first)])))
+    sys.exit(int(pytest.main(words, plugins=[Warm(first)])))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 
 from lab.shell import LabError, require, run
@@ -123,6 +124,6 @@ def fetch(path: str) -> bytes:
                 return data
         except urllib.error.HTTPError as error:
             raise LabError(f"{url}: {error.code} {error.reason}") from None
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             reason = str(getattr(error, "reason", error))
     raise LabError(f"{url} could not be fetched in {_ATTEMPTS} attempts: {reason}")

@@ -23,6 +23,11 @@ _VERSION = 2
 _NEED = 512 << 20
 _EPOCH = 1704067200
 _PARTS = ("runtime", "lab", "scenarios")
+_OUTSIDE = frozenset(
+    {"reference", "matrix", "report", "bench", "real", "bake", "machines", "kernels"}
+)
+"""Folders of the lab and the scenarios that machines can do without."""
+
 _COMMANDS = {
     "ladingd": "lading.api.daemon",
     "lading": "lading.cli.main",
@@ -49,11 +54,15 @@ def bake(root: Baked) -> Baked:
 
 
 def _files() -> Iterator[Path]:
-    """What machines need of the checkout; not the references, which are compared with outside."""
+    """What machines need of the checkout."""
     for part in _PARTS:
         for path in (PROJECT / part).rglob("*"):
             names = path.relative_to(PROJECT).parts
-            if path.is_file() and "__pycache__" not in names and names[1] != "reference":
+            if (
+                path.is_file()
+                and not _OUTSIDE.intersection(names[:2])
+                and "__pycache__" not in names
+            ):
                 yield path
 
 

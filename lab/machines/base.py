@@ -90,7 +90,7 @@ class Machine(Protocol):
         """Put its network cable back."""
         ...
 
-    def run_scenario(self, scenario: str, *, seconds: float = 300) -> dict[str, Any]:
+    def run_scenario(self, scenario: str, *, seconds: float = 600) -> dict[str, Any]:
         """Run a scenario such as `limits/test_limits.py::test_x`; what `pytest --result` writes."""
         ...
 

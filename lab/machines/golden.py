@@ -25,10 +25,13 @@ from lab.shell import LabError
 FIRST = "isolation/test_namespaces.py::test_only_its_own_processes_are_seen"
 """The scenario that the runner warms up with."""
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the way a golden machine is made changes."""
 
 _BOOT, _RUNNER, _SAVE = 300, 600, 120
+_PATIENCE = 5
+"""Scenarios may take so many times longer where the machine is emulated."""
+
 _NEED = (MEMORY << 20) * 2
 
 Watch = Callable[[Process], None]
@@ -144,7 +147,7 @@ def _make(target: Golden, watch: Watch) -> None:
             kernel = process.agent.hello(_BOOT)
             settle(process.agent, cell)
             if target.engine:
-                start_runner(process.agent, cell, target.engine)
+                start_runner(process.agent, target.parts, target.engine)
             _save(process, place / "state")
         except MachineError as error:
             raise MachineError(told(error, cell, place, process)) from None
@@ -191,18 +194,26 @@ def settle(agent: Channel, cell: Cell) -> None:
     agent.ask("run", 240, command="\n".join(lines), stdin="", seconds=220)
 
 
-def start_runner(agent: Channel, cell: Cell, engine: str) -> None:
+def start_runner(agent: Channel, made_of: Parts, engine: str) -> None:
     """Start the warm runner, which brings the engine up. Raises MachineError."""
-    tree = f"{PROJECT_AT}/tree"
+    cell, accelerator = made_of.cell, made_of.accelerator.name
+    tree, patience = f"{PROJECT_AT}/tree", _PATIENCE if accelerator == "tcg" else 1
     command = [
         "env", f"PYTHONPATH={tree}:{tree}/runtime:{SITE}", f"LADING_CACHE={PROJECT_AT}/cache",
         "LADING_RESULTS=/var/tmp/lading-results", f"{OWN}=yes", "PYTHONDONTWRITEBYTECODE=1",
+        f"LADING_PATIENCE={patience}",
         "/usr/bin/python3", "-m", "lab.agent.runner", FIRST, f"--engine={engine}",
         f"--docker-release={cell.engine}", f"--cell={cell.name}",
     ]  # fmt: skip
     answer = agent.ask("runner", _RUNNER + 30, command=command, cwd=tree, seconds=_RUNNER)
     if problem := answer.get("problem"):
-        raise MachineError(f"{engine} and the scenarios do not start: {problem.strip()}")
+        log = TOP / "logs" / f"{cell.name}-runner.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(problem)
+        lines = problem.strip().splitlines()
+        found = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+        told_so = (found or lines)[-1]
+        raise MachineError(f"{engine} and the scenarios do not start: {told_so} (see {log})")
 
 
 def _save(process: Process, state: Path) -> None:

@@ -71,7 +71,7 @@ class LocalMachine(Verbs):
         """Refuse."""
         self._refuse("keeps its network")
 
-    def run_scenario(self, scenario: str, *, seconds: float = 300) -> dict[str, Any]:
+    def run_scenario(self, scenario: str, *, seconds: float = 600) -> dict[str, Any]:
         """Run a scenario with an engine of its own; what `pytest --result` writes."""
         with tempfile.TemporaryDirectory(prefix="lading-local-") as directory:
             result = Path(directory) / "result.json"

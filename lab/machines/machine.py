@@ -141,7 +141,7 @@ class QemuMachine(Verbs):
         """Put its network cable back."""
         self.process.monitor.command("set_link", name="cable", up=True)
 
-    def run_scenario(self, scenario: str, *, seconds: float = 300) -> dict[str, Any]:
+    def run_scenario(self, scenario: str, *, seconds: float = 600) -> dict[str, Any]:
         """Run a scenario on the engine that the machine was saved with.
 
         Gives what `pytest --result` writes. After a power cut the runner is started again first.
@@ -149,7 +149,7 @@ class QemuMachine(Verbs):
         if not self.golden.engine:
             raise MachineError(f"{self.cell.name}: this machine has no engine to run scenarios on")
         if not self._warm:
-            start_runner(self.process.agent, self.cell, self.golden.engine)
+            start_runner(self.process.agent, self.golden.parts, self.golden.engine)
             self._warm = True
         found = self._ask("scenario", seconds + 30, scenario=scenario, seconds=seconds)
         if found.get("late"):

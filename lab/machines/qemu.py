@@ -67,12 +67,13 @@ class Hardware:
             "mem-path": str(self.ram),
             "share": self.shared,
         }
+        # One plain processor is emulated fastest: twice as fast as two with all that QEMU knows.
+        cpu, count = ("Nehalem", "1") if self.accelerator == "tcg" else ("host,migratable=on", "2")
         words = [
             QEMU, "-name", "lading-lab", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-machine", "q35,memory-backend=ram,vmport=off",
             "-accel", tcg if self.accelerator == "tcg" else self.accelerator,
-            "-cpu", "max,la57=off" if self.accelerator == "tcg" else "host,migratable=on",
-            "-smp", "2", "-m", str(MEMORY),
+            "-cpu", cpu, "-smp", count, "-m", str(MEMORY),
             "-object", json.dumps(memory),
             "-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.command_line,
             "-chardev", f"file,id=console,path={self.console},append=on",

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 
 from lab import cgroups, dockercli, images
 from lab.engine import Engine
-from lab.shell import LabError, wait_until
+from lab.shell import PATIENCE, LabError, wait_until
 from scenarios.harness.facts import ContainerFacts
 
 BUSYBOX = "busybox:latest"
@@ -49,7 +49,7 @@ class Subject:
     @cached_property
     def client(self) -> docker.DockerClient:
         """docker-py, bound to the engine's socket."""
-        return docker.DockerClient(base_url=f"unix://{self.engine.socket}", timeout=60)
+        return docker.DockerClient(base_url=f"unix://{self.engine.socket}", timeout=60 * PATIENCE)
 
     @cached_property
     def host(self) -> Any:
@@ -211,7 +211,9 @@ class Subject:
     def _finished(self, words: list[str], stdin: str | bytes | None) -> Result:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-        done = subprocess.run(words, input=data, capture_output=True, timeout=60, env=environment)
+        done = subprocess.run(
+            words, input=data, capture_output=True, timeout=60 * PATIENCE, env=environment
+        )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
