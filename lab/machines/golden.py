@@ -28,6 +28,9 @@ FIRST = "isolation/test_namespaces.py::test_only_its_own_processes_are_seen"
 _VERSION = 2
 """Raised when the way a golden machine is made changes."""
 
+TREE = f"{PROJECT_AT}/tree"
+"""The checkout, in a machine."""
+
 _BOOT, _RUNNER, _SAVE = 300, 600, 120
 _PATIENCE = 5
 """Scenarios may take so many times longer where the machine is emulated."""
@@ -194,18 +197,24 @@ def settle(agent: Channel, cell: Cell) -> None:
     agent.ask("run", 240, command="\n".join(lines), stdin="", seconds=220)
 
 
-def start_runner(agent: Channel, made_of: Parts, engine: str) -> None:
-    """Start the warm runner, which brings the engine up. Raises MachineError."""
-    cell, accelerator = made_of.cell, made_of.accelerator.name
-    tree, patience = f"{PROJECT_AT}/tree", _PATIENCE if accelerator == "tcg" else 1
-    command = [
-        "env", f"PYTHONPATH={tree}:{tree}/runtime:{SITE}", f"LADING_CACHE={PROJECT_AT}/cache",
+def environment(made_of: Parts) -> list[str]:
+    """The words before a command that let it run the project's Python in a machine."""
+    patience = _PATIENCE if made_of.accelerator.name == "tcg" else 1
+    return [
+        "env", f"PYTHONPATH={TREE}:{TREE}/runtime:{SITE}", f"LADING_CACHE={PROJECT_AT}/cache",
         "LADING_RESULTS=/var/tmp/lading-results", f"{OWN}=yes", "PYTHONDONTWRITEBYTECODE=1",
         f"LADING_PATIENCE={patience}",
-        "/usr/bin/python3", "-m", "lab.agent.runner", FIRST, f"--engine={engine}",
-        f"--docker-release={cell.engine}", f"--cell={cell.name}",
     ]  # fmt: skip
-    answer = agent.ask("runner", _RUNNER + 30, command=command, cwd=tree, seconds=_RUNNER)
+
+
+def start_runner(agent: Channel, made_of: Parts, engine: str) -> None:
+    """Start the warm runner, which brings the engine up. Raises MachineError."""
+    cell = made_of.cell
+    command = [
+        *environment(made_of), "/usr/bin/python3", "-m", "lab.agent.runner", FIRST,
+        f"--engine={engine}", f"--docker-release={cell.engine}", f"--cell={cell.name}",
+    ]  # fmt: skip
+    answer = agent.ask("runner", _RUNNER + 30, command=command, cwd=TREE, seconds=_RUNNER)
     if problem := answer.get("problem"):
         log = TOP / "logs" / f"{cell.name}-runner.log"
         log.parent.mkdir(parents=True, exist_ok=True)

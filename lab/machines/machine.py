@@ -17,7 +17,9 @@ from lab.bake.store import TOP, room
 from lab.machines.base import Finished, MachineError, Verbs
 from lab.machines.channel import Late, put
 from lab.machines.golden import (
+    TREE,
     Golden,
+    environment,
     reason,
     settle,
     share_ignored,
@@ -155,6 +157,19 @@ class QemuMachine(Verbs):
         if found.get("late"):
             raise Late(f"{self.cell.name}: {scenario} took more than {seconds:.0f} s")
         return found
+
+    def start_engine(self) -> str:
+        """Start the machine's engine on what is on its disk, unless it runs; where it answers.
+
+        Raises CommandFailed: it does not start.
+        """
+        words = f"-m lab.agent.engine {self.golden.engine} {self.cell.engine}"
+        return self.succeed(f"{self.in_project} /usr/bin/python3 {words}", seconds=300)
+
+    @property
+    def in_project(self) -> str:
+        """What comes before a command that runs the project's Python."""
+        return f"cd {TREE} && {shlex.join(environment(self.golden.parts))}"
 
     def open_shell(self, rows: int, columns: int, term: str) -> None:
         """Start a shell in the machine on `shell_line`."""
