@@ -22,6 +22,13 @@ class OwnDocker(Reference):
         """Bring the engine up. Raises LabError with its last words when it does not come up."""
         Daemon.up(self)
 
+    def command(self) -> list[str]:
+        """The words that start dockerd, with cgroups that it makes itself: as beside other hosts.
+
+        Where systemd runs it would leave them to systemd, which takes no such parent.
+        """
+        return [*super().command(), "--exec-opt=native.cgroupdriver=cgroupfs"]
+
     def start(self) -> None:
         """Start the daemon where its namespace already is, and wait until it answers."""
         for directory in (self.run_directory, self.root):
