@@ -13,8 +13,9 @@ from base64 import b64decode
 from collections.abc import Iterable
 
 from lab.agent.frames import unpack
+from lab.bake import kernels, roots
 from lab.bake.main import bake
-from lab.bake.store import TOP, forget_all
+from lab.bake.store import TOP, forget_all, prune
 from lab.cells import Cell, choose
 from lab.machines.drivers import driver
 from lab.machines.golden import golden
@@ -93,13 +94,14 @@ def shell(name: str, at: str, engine: str) -> None:
 
 
 def clean(*, everything: bool) -> None:
-    """Remove golden machines and failures; with `everything` also what was baked."""
+    """Remove golden machines, failures and what no cell wants; with `everything` all there is."""
     shutil.rmtree(PLACE, ignore_errors=True)
     if everything:
         forget_all()
         return
     for name in ("golden", "running", "logs"):
         shutil.rmtree(TOP / name, ignore_errors=True)
+    prune(recipe(cell) for cell in choose([]) for recipe in (roots.recipe, kernels.recipe))
 
 
 def _engine(name: str) -> str:

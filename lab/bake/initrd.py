@@ -46,13 +46,14 @@ for word in $(cat /proc/cmdline); do
 done
 mount -t erofs -o ro "$(disk root)" /lower || die "the root can not be mounted"
 if [ "$format" ]; then
-  mount --bind /dev /lower/dev
+  # mkfs.xfs looks in /proc for what is mounted.
+  for name in dev proc; do mount --bind "/$name" "/lower/$name"; done
   case $store in
     ext4) options="-q -E lazy_itable_init=0,lazy_journal_init=0" ;;
     xfs | btrfs) options="-q -f" ;;
   esac
   chroot /lower "/sbin/mkfs.$store" $options "$(disk store)" || die "mkfs.$store failed"
-  umount /lower/dev
+  for name in dev proc; do umount "/lower/$name"; done
 fi
 mount -t "$store" "$(disk store)" /store || die "the store can not be mounted"
 mkdir -p /store/upper /store/work

@@ -65,10 +65,10 @@ def bake(cells: Sequence[Cell], *, refresh: bool = False) -> None:
                 made = _one(job, progress, bar, title, refresh=refresh)
             except LabError as error:
                 failures.append(str(error))
-                console.print(f"[red]failed[/]  {title}: {error}", highlight=False)
+                console.print(f"[red]failed[/]  {title}: {error}", highlight=False, soft_wrap=True)
                 continue
             took = "was there" if there else f"{time.monotonic() - started:.0f} s"
-            console.print(_line(title, made, took), highlight=False)
+            console.print(_line(title, made, took), highlight=False, soft_wrap=True)
         progress.update(bar, description="project")
         if not failures:
             _projects(cells)

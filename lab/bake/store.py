@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,24 @@ def keep(recipe: Recipe, made: Mapping[str, Path], facts: Mapping[str, Any]) -> 
     if found is None:
         raise LabError(f"the {recipe.title} was baked and can not be read again in {TOP}")
     return found
+
+
+def prune(wanted: Iterable[Recipe]) -> None:
+    """Remove what was baked of other recipes, and files that no recipe has any more."""
+    notes = {_note(recipe) for recipe in wanted}
+    for path in (TOP / "recipes").glob("*.json"):
+        # The project changes with every edit: the next machine's is made again in seconds.
+        if path not in notes:
+            path.unlink()
+    used: set[str] = set()
+    for path in notes:
+        with suppress(OSError, ValueError):
+            used.update(json.loads(path.read_text())["files"].values())
+    for path in (TOP / "files").glob("*"):
+        if path.name.partition(".")[0] not in used:
+            path.unlink()
+    for path in TOP.glob("partial-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def forget_all() -> None:

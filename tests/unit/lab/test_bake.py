@@ -50,6 +50,18 @@ def test_what_is_not_whole_is_not_found(tmp_path: Path) -> None:
     assert store.find(recipe) is None
 
 
+def test_what_no_recipe_wants_is_removed(tmp_path: Path) -> None:
+    recipe, kept = baked(tmp_path)
+    old = store.Recipe("root", "bookworm", {"packages": ["old"]})
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    left = store.keep(old, {"root": other}, {})
+    store.prune([recipe])
+    assert store.find(recipe) == kept
+    assert store.find(old) is None
+    assert not left.files["root"].exists()
+
+
 def test_a_workshop_goes_away_with_what_is_half_made() -> None:
     def half_made() -> None:
         with store.workshop(0) as directory:
