@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.agent import agent, frames
+from lab.shell import wait_until
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans())))
@@ -47,10 +48,16 @@ def test_a_command_s_end_and_words_are_told() -> None:
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     command = f"sleep 1000 & echo $! > {pids}; wait"
-    assert asked("run", command=command, stdin="", seconds=0.3) == {"ok": {"late": True}}
-    pid = int(pids.read_text())
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert asked("run", command=command, stdin="", seconds=2) == {"ok": {"late": True}}
+    child = Path(f"/proc/{int(pids.read_text())}/stat")
+
+    def ended() -> bool:
+        try:
+            return child.read_text().rpartition(")")[2].split()[0] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    wait_until(ended, 10, "the end of the command's child")
 
 
 def test_a_file_goes_in_and_out_in_parts_with_its_mode(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -283,18 +284,18 @@ def test_this_host_does_what_a_host_can() -> None:
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
 def test_qemu_dies_with_whoever_started_it() -> None:
     """The words that start it say so; `setpriv` becomes QEMU, whose pid is the one we end."""
-    script = (
-        "import subprocess, sys;"
-        "p = subprocess.Popen(['setpriv', '--pdeathsig=KILL', '--', 'sleep', '1000']);"
-        "print(p.pid, flush=True); sys.stdin.read(1)"
-    )
+    words = "['setpriv', '--pdeathsig=KILL', '--', 'sh', '-c', 'echo $$; exec sleep 1000']"
+    script = f"import subprocess, sys; subprocess.Popen({words}); sys.stdin.read(1)"
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
+        # Its own word, not its starter's: by then it has asked to die along.
         child = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
     try:
         assert select.select([child], [], [], 10)[0]
     finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
         os.close(child)
