@@ -29,6 +29,7 @@ from lading.errors import InvalidParameter, LadingError, NotFound, Unavailable
 from lading.files import temporary_name
 from lading.kernel.paths import Resolve, openat2
 from lading.storage.archive.pack import pack_tree
+from lading.storage.streams import ChunkReader
 
 if TYPE_CHECKING:
     import aiohttp
@@ -225,7 +226,7 @@ def _take_in(place: Path, below: str, directory: Path, keep_git: bool) -> Stored
         flags = os.O_RDONLY | os.O_DIRECTORY
         chosen = openat2(root, below or ".", flags, resolve=Resolve.IN_ROOT)
         try:
-            index(_Chunks(chosen), tree)
+            index(ChunkReader(pack_tree(chosen)), tree)
         finally:
             os.close(chosen)
     except BaseException as error:
@@ -238,17 +239,3 @@ def _take_in(place: Path, below: str, directory: Path, keep_git: bool) -> Stored
     if not keep_git:
         tree.children(tree.root).pop(b".git", None)
     return tree
-
-
-class _Chunks:
-    """A directory's files as an archive to read."""
-
-    def __init__(self, root: int) -> None:
-        self._chunks = pack_tree(root)
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken

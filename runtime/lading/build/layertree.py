@@ -16,17 +16,9 @@ from lading.build.destination import View
 from lading.build.sources import Node, Source
 from lading.errors import LadingError
 from lading.storage.archive.encode import END, encode, padding
-from lading.storage.archive.entries import Entry, Kind, shown
+from lading.storage.archive.entries import Entry, Kind, kind_of, shown
 
 _GATHER = 256 * 1024
-_KINDS = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFCHR: Kind.CHARACTER,
-    stat.S_IFBLK: Kind.BLOCK,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFIFO: Kind.FIFO,
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +119,7 @@ def put(here: Placed, name: bytes, made: Placed) -> Placed:
 
 
 def _entry(path: bytes, here: Placed, links: dict[tuple[int, int], bytes]) -> Entry:
-    kind = _KINDS[stat.S_IFMT(here.mode)]
+    kind = kind_of(here.mode)
     entry = Entry(
         path + b"/" if kind is Kind.DIRECTORY else path,
         kind,

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from lading.files import explaining, temporary_name
+from lading.storage.streams import ChunkReader
 
 _PIECE = 1 << 20
 _GATHER = 1 << 20
@@ -104,24 +105,9 @@ class Source(ABC):
         """Give a regular file's content at once."""
         return b"".join(self.content(node))
 
-    def reader(self, node: Node) -> NodeReader:
+    def reader(self, node: Node) -> ChunkReader:
         """Give a regular file's content as a stream."""
-        return NodeReader(self.content(node))
-
-
-class NodeReader:
-    """A file's content as something that can be read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; empty at the end."""
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        return ChunkReader(self.content(node))
 
 
 class Spool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from lading.build.contracts import BuildFailed, BuildOptions, Command, Report
 from lading.build.executor import Executor
-from lading.engine.commit import ChunkReader
 from lading.engine.containers import Containers
 from lading.engine.create import check_platform
 from lading.engine.images import Images
@@ -23,6 +22,7 @@ from lading.kernel.paths import Resolve, openat2
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.rwlayers import RwLayer
+from lading.storage.streams import ChunkReader
 
 _HEAD = 8
 _STDERR = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +28,7 @@ from lading.image.model import (
 )
 from lading.image.store import Image, ImageStore
 from lading.storage.layers import LayerStore
+from lading.storage.streams import ChunkReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +125,3 @@ def _config(record: Container, given: ContainerConfig | None) -> Config:
 def _plain(config: ContainerConfig) -> Config:
     """Give a container's configuration as an image's."""
     return msgspec.convert(config, Config, from_attributes=True)
-
-
-class ChunkReader:
-    """A file to read from, made of an iterator of bytes."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """Give up to `size` bytes; empty at the end."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._rest = chunk
-        given, self._rest = self._rest[:size], self._rest[size:]
-        return given

@@ -119,3 +119,11 @@ _TYPE_BITS = {
 def type_bits(kind: Kind) -> int:
     """Return the S_IF… bits of a kind, 0 where it has none."""
     return _TYPE_BITS.get(kind, 0)
+
+
+_KINDS = {bits: kind for kind, bits in _TYPE_BITS.items()}
+
+
+def kind_of(mode: int) -> Kind:
+    """Return the kind of a file by its mode; a socket has none, and raises KeyError."""
+    return _KINDS[stat.S_IFMT(mode)]

@@ -18,6 +18,7 @@ from lading.storage.archive.entries import (
     WHITEOUT_PREFIX,
     Entry,
     Kind,
+    kind_of,
     shown,
 )
 from lading.storage.archive.extract import OPAQUE, is_whiteout
@@ -27,15 +28,6 @@ _GATHER = 256 * 1024
 _READ = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CAPABILITY = "security.capability"
-
-_KINDS = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFCHR: Kind.CHARACTER,
-    stat.S_IFBLK: Kind.BLOCK,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFIFO: Kind.FIFO,
-}
 
 
 def pack_layer(root: int) -> Iterator[bytes]:
@@ -104,7 +96,7 @@ class _Packer:
         """Gather the header of one file; return how many bytes of content must follow."""
         if len(name) > PATH_MAX:
             raise LadingError(f"cannot pack {shown(name)}: the name has more than {PATH_MAX} bytes")
-        kind = _KINDS[stat.S_IFMT(found.st_mode)]
+        kind = kind_of(found.st_mode)
         entry = Entry(
             name + b"/" if kind is Kind.DIRECTORY else name,
             kind,
