@@ -62,6 +62,8 @@ class Executor:
         self._report = report
         self._built: dict[int, Image | None] = {}
         self._consumed: set[str] = set()
+        self._steps = 0
+        self._step_number = 0
 
     async def build(self, text: str) -> Image:
         """Build the Dockerfile `text`; gives the target stage's image, tagged.
@@ -76,16 +78,15 @@ class Executor:
         leading = [one for one in file.instructions if isinstance(one, ins.Arg)]
         leading = [one for one in leading if one.line < graph.stages[0].origin.line]
         labels = _labels(self._options.labels, file.escape)
-        total = len(leading) + sum(1 + len(stage.instructions) for stage in stages) + len(labels)
+        in_stages = sum(1 + len(stage.instructions) for stage in stages)
+        self._steps = len(leading) + in_stages + len(labels)
         self._consumed |= graph.global_args.keys()
-        step = 0
         for one in leading:
-            step += 1
-            self._announce(step, total, one)
+            self._announce(one)
         with self._images.lease() as lease:
             for stage in stages:
                 extra = labels if stage is target else []
-                step = await self._stage(graph, stage, extra, step, total, file.escape, lease)
+                await self._stage(graph, stage, extra, file.escape, lease)
             return self._finish(target)
 
     def _finish(self, target: Stage) -> Image:
@@ -106,14 +107,11 @@ class Executor:
         graph: StageGraph,
         stage: Stage,
         extra: list[ins.Instruction],
-        step: int,
-        total: int,
         escape: str,
         lease: Lease,
-    ) -> int:
-        """Build one stage; gives the number of its last step."""
-        step += 1
-        self._announce(step, total, stage.origin)
+    ) -> None:
+        """Build one stage."""
+        self._announce(stage.origin)
         base = self._base(stage)
         for diff_id in base.diff_ids if base else ():
             lease.hold(diff_id)
@@ -129,13 +127,11 @@ class Executor:
             for one in parsed.instructions:
                 await self._step(graph, state, one, lease)
         for one in (*stage.instructions, *extra):
-            step += 1
-            self._announce(step, total, one)
+            self._announce(one)
             await self._step(graph, state, one, lease)
         self._built[stage.number] = state.image
         if state.image is not None:
             self._report({"aux": {"ID": state.image.id}})
-        return step
 
     def _base(self, stage: Stage) -> Image | None:
         if isinstance(stage.base, int):
@@ -210,10 +206,10 @@ class Executor:
         """Go on with the image that the same step left on the same parent, if there is one."""
         if self._options.no_cache:
             return False
-        wanted = self._probe(state, made_by)
+        config, wanted = self._config(state), self._probe(state, made_by)
         for image_id in reversed(self._images.children(state.parent)):
             file = self._images.file(image_id)
-            if file.container_config == wanted and file.config == self._config(state):
+            if file.container_config == wanted and file.config == config:
                 self._say(" ---> Using cache\n")
                 self._moved(state, self._images.get(image_id))
                 return True
@@ -260,8 +256,9 @@ class Executor:
         state.image = image
         self._say(f" ---> {image.id[7:19]}\n")
 
-    def _announce(self, step: int, total: int, one: ins.Instruction) -> None:
-        self._say(f"Step {step}/{total} : {one.original}")
+    def _announce(self, one: ins.Instruction) -> None:
+        self._step_number += 1
+        self._say(f"Step {self._step_number}/{self._steps} : {one.original}")
         self._say("\n")
 
     def _say(self, text: str) -> None:
