@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-
-from lab import cgroups
 from lab.daemon import Daemon
 from lab.reference import Reference
-from lab.shell import end
 
 OWN = "LADING_OWN_DOCKER"
 """Set in the environment where the reference is the machine's own Docker."""
@@ -36,15 +32,3 @@ class OwnDocker(Reference):
         self._forget_containerd()
         self.pidfile.unlink(missing_ok=True)
         self.launch([*self.uplink.enter(), *self.command()], self.seconds)
-
-    def down(self) -> None:
-        """End the engine and remove all that it left."""
-        if self.pid:
-            end(self.pid, 30)
-        self.reap()
-        cgroups.remove(self.cgroup)
-        for pid in self._processes():
-            end(pid, 2)
-        self.uplink.down()
-        for directory in (self.run_directory, self.root):
-            shutil.rmtree(directory, ignore_errors=True)

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab import images
-from lab.bench.sides import Row, both, client, daemons, report, row
+from lab.bench.sides import Row, both, client, daemons, load, report, row
 from lab.engine import Engine
 from lab.registry import Registry, copy
 from lab.shell import LabError
@@ -56,11 +56,8 @@ def run(rounds: int) -> list[Row]:
 
 
 def _loads(name: str, sides: tuple[Engine, Engine], archive: Path, rounds: int) -> Row:
-    def load(engine: Engine) -> None:
-        words = [*client(engine), "load", "--quiet", "--input", str(archive)]
-        subprocess.run(words, check=True, capture_output=True)
-
-    return row(f"load, {name}", "ms", _in_turns(sides, _tag(archive), load, rounds), _TARGET)
+    medians = _in_turns(sides, _tag(archive), lambda engine: load(engine, archive), rounds)
+    return row(f"load, {name}", "ms", medians, _TARGET)
 
 
 def _pulls(name: str, sides: tuple[Engine, Engine], reference: str, rounds: int) -> Row:

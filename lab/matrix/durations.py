@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
+from lab.files import write_whole
 from lab.matrix.model import Job, Run
 from lab.paths import CACHE
 
@@ -53,9 +54,7 @@ class Durations:
             if machine.took and not machine.problem:
                 cells.setdefault(machine.cell, {})[PREPARE] = round(machine.took, 2)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._known, indent=1, sort_keys=True) + "\n")
-        partial.replace(self.path)
+        write_whole(self.path, json.dumps(self._known, indent=1, sort_keys=True) + "\n")
 
 
 def lane_key(driver: str, engine: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from lab.files import write_whole
 from lab.matrix.model import Machine, Result, Run
 from lab.paths import RESULTS
 
@@ -89,9 +90,7 @@ class Journal:
     def _rewrite(self, lines: list[dict[str, Any]]) -> None:
         self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        partial.replace(self.path)
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
         self._file = open(self.path, "a")  # noqa: SIM115
 
     def _append(self, line: Mapping[str, Any]) -> None:

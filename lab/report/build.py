@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lab.files import write_whole
 from lab.report.junit import junit
 from lab.report.markdown import summary
 from lab.report.page import page
@@ -21,6 +22,4 @@ def build(document: Mapping[str, Any], directory: Path) -> None:
         ("junit.xml", junit(document)),
         ("summary.md", summary(document)),
     ):
-        partial = directory / f".partial-{name}"
-        partial.write_text(text)
-        partial.replace(directory / name)
+        write_whole(directory / name, text)

@@ -56,13 +56,19 @@ def percent(part: int, whole: int) -> str:
     return f"{min(99.9, 100 * part / whole):.1f} %"
 
 
-def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+def notes_of(document: Mapping[str, Any]) -> list[str]:
+    """What is to be said of cells: of their references, then of what kept them from running."""
     notes = [f"{cell['name']}: {cell['note']}" for cell in document["cells"] if cell["note"]]
     notes += [
         f"{cell['name']}: {cell['machine']['problem']}"
         for cell in document["cells"]
         if cell["machine"]["problem"]
     ]
+    return notes
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+    notes = notes_of(document)
     notes += [
         f"`scenarios/divergences/{rule['file']}` matches no difference any more: remove it."
         for rule in document["stale"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.matrix.plan import clock
-from lab.report.markdown import percent
+from lab.report.markdown import notes_of, percent
 
 _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@@([a-z]+)@@")
@@ -60,12 +60,7 @@ def _legend(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _notes(document: Mapping[str, Any]) -> Iterator[str]:
-    notes = [f"{cell['name']}: {cell['note']}" for cell in document["cells"] if cell["note"]]
-    notes += [
-        f"{cell['name']}: {cell['machine']['problem']}"
-        for cell in document["cells"]
-        if cell["machine"]["problem"]
-    ]
+    notes = notes_of(document)
     notes += [f"No longer differs: scenarios/divergences/{r['file']}" for r in document["stale"]]
     if notes:
         yield "<ul class=notes>"

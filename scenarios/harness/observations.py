@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from lab.files import write_whole
+
 Value: TypeAlias = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
 
 _VOLATILE = (
@@ -72,9 +74,7 @@ class Observations:
             "scenarios": self.scenarios,
             **({"outcomes": self.outcomes} if self.outcomes else {}),
         }
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-        partial.replace(path)
+        write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Observations:

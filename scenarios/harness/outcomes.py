@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.files import write_whole
 from scenarios.harness.observations import Observations, Value
 
 _WORST = ("failed", "error", "skipped", "passed")
@@ -63,9 +64,7 @@ class Outcomes:
         """Write the document, whole or not at all."""
         if self.path is None:
             return
-        partial = self.path.with_name(f".partial-{self.path.name}")
-        partial.write_text(json.dumps(self.document(), indent=1, sort_keys=True) + "\n")
-        partial.replace(self.path)
+        write_whole(self.path, json.dumps(self.document(), indent=1, sort_keys=True) + "\n")
 
     def not_passed(self) -> dict[str, str]:
         """The scenarios that did not pass, each with how it ended."""
