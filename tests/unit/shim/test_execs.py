@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from .conftest import Client, Yard, streams_of
 pytestmark = pytest.mark.root
 
 ALL = Streams(stdin=True, stdout=True, stderr=True)
+
+WATCHES = ("anon_inode:[eventfd]", "anon_inode:inotify")
+"""What a shim watches a container's memory by, on cgroup v1 and v2."""
 
 
 async def running(yard: Yard, *args: str) -> Shim:
@@ -139,8 +143,17 @@ async def test_the_shim_keeps_nothing_of_them(yard: Yard) -> None:
         descriptors = len(os.listdir(f"/proc/{shim.shim_pid}/fd"))
         return descriptors, Path(children).read_text(encoding="ascii").split()
 
+    def watches() -> bool:
+        place = f"/proc/{shim.shim_pid}/fd"
+        for name in os.listdir(place):
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if os.readlink(f"{place}/{name}") in WATCHES:
+                    return True
+        return False
+
     async with asyncio.timeout(20):
-        while len(kept()[1]) > 1:  # the creator is about to end
+        # The creator is about to end, and the watch on memory about to begin.
+        while len(kept()[1]) > 1 or not watches():
             await asyncio.sleep(0)
         before = kept()
         assert before[1] == [str(shim.pid)]
