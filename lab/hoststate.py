@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from lab import netns
+
 _MARK = "lading"
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 Snapshot = Mapping[str, frozenset[str]]
 
@@ -68,7 +69,7 @@ def _processes() -> Iterable[str]:
 
 
 def _settings() -> Iterable[str]:
-    yield f"net.ipv4.ip_forward={_FORWARD.read_text().strip()}"
+    yield f"net.ipv4.ip_forward={netns.forwarding()}"
 
 
 _KINDS: Mapping[str, Callable[[], Iterable[str]]] = {

@@ -95,6 +95,15 @@ table ip {_TABLE} {{
 """
 
 
+def forwarding() -> str:
+    """What the host's own setting of forwarding is, also while the lab has another one set.
+
+    An interrupted run leaves its setting behind together with the host's; the next one puts
+    that back, and so it is no change of the host.
+    """
+    return (_SAVED if _SAVED.exists() else _FORWARD).read_text().strip()
+
+
 def _others() -> list[str]:
     return [path.name for path in Path("/sys/class/net").glob("lad-*")]
 

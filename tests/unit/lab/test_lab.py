@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import hoststate, images, pythons, slots, trees
+from lab import hoststate, images, netns, pythons, slots, trees
 from lab.http import ping
 from lab.netns import Uplink
 from lab.reference import RELEASES, Reference
@@ -118,6 +118,20 @@ def test_what_is_new_is_left_behind() -> None:
         "mount left behind: /b",
         "setting left behind: x=1",
     ]
+
+
+def test_an_interrupted_runs_forwarding_is_no_change_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, saved = tmp_path / "now", tmp_path / "saved"
+    monkeypatch.setattr(netns, "_FORWARD", now)
+    monkeypatch.setattr(netns, "_SAVED", saved)
+    now.write_text("1\n")
+    saved.write_text("0\n")
+    before = hoststate.snapshot()["setting"]
+    now.write_text("0\n")
+    saved.unlink()
+    assert before == hoststate.snapshot()["setting"] == {"net.ipv4.ip_forward=0"}
 
 
 def test_this_python_is_among_the_installed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
