@@ -152,11 +152,7 @@ class Caches:
             size = trees.size(inside)
         finally:
             os.close(inside)
-        parent = trees.open_root(path.parent)
-        try:
-            trees.remove(path.name, parent)
-        finally:
-            os.close(parent)
+        trees.remove_at(path)
         return size
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from lading.build.caches import Caches
+from lading.build.mounting import HostMount
 from lading.errors import LadingError
 from lading.image.model import Config
 from lading.image.store import Image
@@ -38,20 +42,39 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One RUN: `argv` in a container over `image`, with `config`'s user, directory and so on."""
+    """One RUN: `argv` in a container over `image`, with `config`'s user, directory and so on.
+
+    `image` is "" for a stage that is empty so far; `mounts` are there while it runs.
+    """
 
     image: Digest
     config: Config
     argv: list[str]
     env: list[str]
     network: str
+    mounts: tuple[HostMount, ...] = ()
 
 
 class Host(Protocol):
-    """What the engine does for the builder."""
+    """What the engine does for the builder; what is not async blocks, and is called in a thread."""
 
-    def find_image(self, ref: str, platform: str) -> Image:
-        """Find the image of a FROM; raises NotFound."""
+    @property
+    def caches(self) -> Caches:
+        """The directories of cache mounts."""
+        ...
+
+    @property
+    def files(self) -> Path:
+        """Where files are kept during a build; what is left in there is nobody's."""
+        ...
+
+    @property
+    def memory(self) -> Path:
+        """As `files`, for what must not reach a disk: secrets."""
+        ...
+
+    async def find_image(self, ref: str, platform: str, report: Report) -> Image:
+        """Find the image that FROM or a `from` names; raises NotFound."""
         ...
 
     async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
@@ -61,8 +84,12 @@ class Host(Protocol):
         """
         ...
 
-    def make_directory(self, image: Image | None, path: str, lease: Lease) -> DiffId | None:
-        """Give the layer that a directory makes, None when the image has it."""
+    def view(self, image: Image) -> AbstractContextManager[int]:
+        """Give a read-only directory descriptor at the root of an image's file system."""
+        ...
+
+    def store(self, layer: Iterator[bytes], lease: Lease) -> DiffId:
+        """Store a layer that comes as an archive in pieces, held by the lease."""
         ...
 
     def tag(self, image: Digest, name: str) -> str:

@@ -6,8 +6,11 @@ found among its parent's children. So the cache is durable, and a failed build k
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lading import __version__
@@ -15,6 +18,8 @@ from lading.build import dockerfile as parsing
 from lading.build import instructions as ins
 from lading.build.configure import DEFAULT_SHELL, Configurator
 from lading.build.contracts import BuildOptions, Command, Host, Report
+from lading.build.destination import View
+from lading.build.layertree import LayerTree
 from lading.build.stages import Stage, StageGraph, build_graph
 from lading.errors import InvalidParameter, NotImplementedYet
 from lading.image.model import Config, History, ImageFile, RootFs, architecture, encode_image
@@ -112,7 +117,7 @@ class Executor:
     ) -> None:
         """Build one stage."""
         self._announce(stage.origin)
-        base = self._base(stage)
+        base = await self._base(stage)
         for diff_id in base.diff_ids if base else ():
             lease.hold(diff_id)
         config = base.config if base else Config(env=[_PATH])
@@ -133,12 +138,12 @@ class Executor:
         if state.image is not None:
             self._report({"aux": {"ID": state.image.id}})
 
-    def _base(self, stage: Stage) -> Image | None:
+    async def _base(self, stage: Stage) -> Image | None:
         if isinstance(stage.base, int):
             return self._built[stage.base]
         if stage.base == "scratch":
             return None
-        return self._host.find_image(stage.base, stage.platform)
+        return await self._host.find_image(stage.base, stage.platform, self._report)
 
     async def _step(
         self, graph: StageGraph, state: _State, one: ins.Instruction, lease: Lease
@@ -157,11 +162,21 @@ class Executor:
         if self._cached(state, made_by):
             return
         if isinstance(one, ins.Workdir):
-            path = state.configurator.config.working_dir
-            layer = self._host.make_directory(state.image, path, lease)
+            layer = await asyncio.to_thread(self._directory, state, lease)
             self._commit(state, made_by, layer, empty=False)
         else:
             self._commit(state, made_by, None, empty=True)
+
+    def _directory(self, state: _State, lease: Lease) -> DiffId | None:
+        """Give the layer that WORKDIR's directory makes, None when the image has it."""
+        path = os.fsencode(state.configurator.config.working_dir)
+        with view_of(self._host, state.image) as root:
+            tree = LayerTree(View(root))
+            real = tree.view.resolve(path)
+            if tree.view.is_directory(real):
+                return None
+            tree.directory(real)
+            return self._host.store(tree.tar(), lease)
 
     def _declare(self, graph: StageGraph, state: _State, one: ins.Arg) -> str:
         """Take ARG's values: the caller's, else its default, else that above the first FROM."""
@@ -263,6 +278,16 @@ class Executor:
 
     def _say(self, text: str) -> None:
         self._report({"stream": text})
+
+
+@contextmanager
+def view_of(host: Host, image: Image | None) -> Iterator[int | None]:
+    """Give a descriptor of an image's root for as long as it is used; None of no image."""
+    if image is None or not image.diff_ids:
+        yield None
+        return
+    with host.view(image) as root:
+        yield root
 
 
 def _check_supported(file: parsing.Dockerfile) -> None:

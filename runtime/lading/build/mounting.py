@@ -95,7 +95,7 @@ class MountMaker:
         made = Mounted()
         await asyncio.to_thread(place.mkdir, 0o711)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(asyncio.to_thread, _remove, place)
+            stack.push_async_callback(asyncio.to_thread, trees.remove_at, place)
             wanted = [one for one in mounts if isinstance(one, CacheMount)]
             held = await stack.enter_async_context(self.caches.held(wanted, self._seed))
             for number, mount in enumerate(mounts):
@@ -249,11 +249,3 @@ def materialize(source: Source, path: str, place: Path) -> None:
 
 def _mount(target: str, source: Path, read_only: bool) -> HostMount:
     return HostMount(target, str(source), read_only)
-
-
-def _remove(place: Path) -> None:
-    parent = trees.open_root(place.parent)
-    try:
-        trees.remove(place.name, parent)
-    finally:
-        os.close(parent)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
+from lading.build.caches import Caches
 from lading.build.contracts import BuildFailed, BuildOptions, Command, Report
 from lading.build.executor import Executor
 from lading.engine.containers import Containers
@@ -15,10 +16,11 @@ from lading.engine.create import check_platform
 from lading.engine.images import Images
 from lading.engine.model import AttachOptions, ContainerConfig, HostConfig
 from lading.engine.model.config import Healthcheck
+from lading.engine.settings import Settings
+from lading.files import explaining
 from lading.image import reference
 from lading.image.store import Image
-from lading.kernel.errors import KernelError
-from lading.kernel.paths import Resolve, openat2
+from lading.storage import trees
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.rwlayers import RwLayer
@@ -37,13 +39,34 @@ class Building:
     containers: Containers
     images: Images
     layers: LayerStore
+    caches: Caches
+    files: Path
+    memory: Path
+
+    @classmethod
+    def at(
+        cls, settings: Settings, containers: Containers, images: Images, layers: LayerStore
+    ) -> Building:
+        """Give the builder its directories below the engine's."""
+        root = settings.root / "buildcache"
+        caches = Caches(root / "mounts")
+        return cls(containers, images, layers, caches, root / "tmp", settings.run / "builds")
+
+    def open(self) -> None:
+        """Make the directories, and remove what a crash left of builds."""
+        for place in (self.files, self.memory):
+            with explaining(f"prepare {place} for builds"):
+                place.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+                trees.remove_at(place)
+                place.mkdir(mode=0o711)
+        self.caches.sweep()
 
     async def build(self, dockerfile: str, options: BuildOptions, report: Report) -> Image:
         """Build a Dockerfile's text; see `lading.build.executor.Executor.build`."""
         return await Executor(self.images.store, self, options, report).build(dockerfile)
 
-    def find_image(self, ref: str, platform: str) -> Image:
-        """Find the image of a FROM; raises NotFound."""
+    async def find_image(self, ref: str, platform: str, report: Report) -> Image:  # noqa: ARG002 - none is pulled
+        """Find the image that FROM or a `from` names; raises NotFound."""
         image = self.images.get(ref)
         if platform:
             check_platform(ref, image, platform)
@@ -97,22 +120,19 @@ class Building:
         finally:
             session.close()
 
-    def make_directory(self, image: Image | None, path: str, lease: Lease) -> DiffId | None:
-        """Give the layer that a directory makes, None when the image has it."""
-        rw = self.layers.create_rw(secrets.token_hex(32), image.diff_ids if image else ())
-        try:
-            with self.layers.view(rw, writable=True) as root:
-                _make_directories(root, path)
-            return self._layer(rw, lease)
-        finally:
-            self.layers.remove_rw(rw.container_id)
+    def view(self, image: Image) -> AbstractContextManager[int]:
+        """Give a read-only directory descriptor at the root of an image's file system."""
+        return self.layers.image_view(image.diff_ids)
+
+    def store(self, layer: Iterator[bytes], lease: Lease) -> DiffId:
+        """Store a layer that comes as an archive in pieces, held by the lease."""
+        return self.layers.unpack_stream(ChunkReader(layer), lease=lease).layer.diff_id
 
     def _layer(self, rw: RwLayer, lease: Lease) -> DiffId | None:
         """Store what a read-write layer holds as a layer; None when it holds nothing."""
         if not any(rw.upper.iterdir()):
             return None
-        source = ChunkReader(self.layers.diff_tar(rw))
-        return self.layers.unpack_stream(source, lease=lease).layer.diff_id
+        return self.store(self.layers.diff_tar(rw), lease)
 
 
 def _pass_on(buffer: bytearray, report: Report) -> None:
@@ -124,23 +144,3 @@ def _pass_on(buffer: bytearray, report: Report) -> None:
         text = buffer[_HEAD:end].decode(errors="replace")
         report({"stream": f"{_RED}{text}{_PLAIN}" if buffer[0] == _STDERR else text})
         del buffer[:end]
-
-
-def _make_directories(root: int, path: str) -> None:
-    """Make `path` and what is missing above it; links are followed within `root`."""
-    parent = os.dup(root)
-    try:
-        walked = ""
-        for name in filter(None, path.split("/")):
-            walked += f"/{name}"
-            try:
-                child = openat2(root, walked, os.O_RDONLY | os.O_DIRECTORY, resolve=Resolve.IN_ROOT)
-            except KernelError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-                os.mkdir(name, 0o755, dir_fd=parent)
-                child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-            os.close(parent)
-            parent = child
-    finally:
-        os.close(parent)

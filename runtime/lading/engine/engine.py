@@ -77,7 +77,7 @@ class Engine:
         accounts = AccountBook(self._layers)
         self.execs = Execs(self._registry, self.events, accounts, self._background)
         self.containers = self._make_containers(accounts)
-        self.building = Building(self.containers, self.images, self._layers)
+        self.building = Building.at(settings, self.containers, self.images, self._layers)
 
     def _make_containers(self, accounts: AccountBook) -> Containers:
         """Put the parts of a container's life together."""
@@ -134,6 +134,7 @@ class Engine:
         self.settings.root.mkdir(mode=0o710, parents=True, exist_ok=True)
         for store in (self._blobs, self._layers, self._images, self._volumes, self._store):
             store.open()
+        self.building.open()
         self._lifecycle.spawner = await Spawner.start(self._handle)
         running = await self._restore.take_over()
         for warning in self._manager.start(running):

@@ -184,9 +184,12 @@ class RwLayers(ABC):
         )
 
     def image_view(self, chain: Sequence[DiffId]) -> AbstractContextManager[int]:
-        """Give a read-only directory fd at the root of an image's file system."""
+        """Give a read-only directory fd at the root of an image's file system, and of it alone."""
+        if not chain:
+            return _opened(self.root / "view")
+        self.paths(chain)  # missing ones are told by name
         # overlayfs wants two directories when none of them can be written: the empty one is last.
-        lower = ":".join([*self._lower(tuple(chain)), "view"])
+        lower = ":".join([*_links(chain), "view"])
         return overlay_view(self.root, self.root / "view", "lowerdir=" + lower, read_only=True)
 
     def paths(self, chain: Sequence[DiffId]) -> list[Path]:
@@ -223,7 +226,7 @@ class RwLayers(ABC):
     def _lower(self, chain: tuple[DiffId, ...]) -> list[str]:
         """Return the short links of what is below a container, top first."""
         init = "l/" + short_name(self._init_key(chain))
-        return [init, *("l/" + short_name(diff_id[7:]) for diff_id in _top_first(chain))]
+        return [init, *_links(chain)]
 
     def _init_key(self, chain: tuple[DiffId, ...]) -> str:
         """Return the key of the chain's init layer, which is made when it is new."""
@@ -261,6 +264,10 @@ class RwLayers(ABC):
 def short_name(name: str) -> str:
     """Return the 26 characters that stand for a directory's name in mount options."""
     return base64.b32encode(bytes.fromhex(name)[:16]).decode().rstrip("=")
+
+
+def _links(chain: Sequence[DiffId]) -> list[str]:
+    return ["l/" + short_name(diff_id[7:]) for diff_id in _top_first(chain)]
 
 
 def _top_first(chain: Sequence[DiffId]) -> list[DiffId]:

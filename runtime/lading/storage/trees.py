@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from lading.errors import InvalidParameter
 from lading.storage.archive.entries import shown
@@ -202,6 +203,15 @@ def remove(name: str | bytes, directory: int) -> None:
         return
     except IsADirectoryError:
         _remove_directory(name, directory)
+
+
+def remove_at(path: Path) -> None:
+    """Remove what is at a path with all that is below, as `remove` does."""
+    parent = open_root(path.parent)
+    try:
+        remove(path.name, parent)
+    finally:
+        os.close(parent)
 
 
 def _unlink(name: bytes, directory: int) -> None:

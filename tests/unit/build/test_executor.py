@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lading.build.caches import Caches
 from lading.build.contracts import BuildFailed, BuildOptions, Command, Report
 from lading.build.executor import Executor
 from lading.errors import NotFound, NotImplementedYet
@@ -17,16 +20,19 @@ from lading.image.store import Image, ImageStore
 from lading.storage.blobs import BlobStore
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
+from lading.storage.streams import ChunkReader
 
 pytestmark = pytest.mark.root
 
 
 class FakeHost:
-    def __init__(self, images: ImageStore, layers: LayerStore) -> None:
+    def __init__(self, place: Path, images: ImageStore, layers: LayerStore) -> None:
         self.images, self.layers = images, layers
         self.commands: list[Command] = []
+        self.caches = Caches(place / "caches")
+        self.files = self.memory = place
 
-    def find_image(self, ref: str, platform: str) -> Image:
+    async def find_image(self, ref: str, platform: str, report: Report) -> Image:
         return self.images.get(ref)
 
     async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
@@ -35,8 +41,11 @@ class FakeHost:
             raise BuildFailed("The command '/bin/sh -c false' returned a non-zero code: 1", 1)
         return self._layer(f"ran{len(self.commands)}", lease)
 
-    def make_directory(self, image: Image | None, path: str, lease: Lease) -> DiffId | None:
-        return self._layer(path.strip("/"), lease)
+    def view(self, image: Image) -> AbstractContextManager[int]:
+        return self.layers.image_view(image.diff_ids)
+
+    def store(self, layer: Iterator[bytes], lease: Lease) -> DiffId:
+        return self.layers.unpack_stream(ChunkReader(layer), lease=lease).layer.diff_id
 
     def tag(self, image: Digest, name: str) -> str:
         parsed = reference.parse(name).with_default_tag()
@@ -57,7 +66,7 @@ class Bench:
         self.images = ImageStore(root / "image", blobs, layers)
         for store in (blobs, layers, self.images):
             store.open()
-        self.host = FakeHost(self.images, layers)
+        self.host = FakeHost(root, self.images, layers)
         self.said: list[dict[str, Any]] = []
 
     async def build(self, text: str, **options: Any) -> Image:
