@@ -11,6 +11,7 @@ from lading.errors import InvalidParameter
 from lading.image.registry.settings import Credentials
 
 HEADER = "X-Registry-Auth"
+CONFIG_HEADER = "X-Registry-Config"
 HUB = "docker.io"
 
 
@@ -49,6 +50,22 @@ def from_header(text: str) -> Credentials:
         return msgspec.json.decode(_decoded(text) or b"{}", type=AuthConfig).credentials()
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidParameter(f"invalid {HEADER} header: it is not base64 of JSON") from None
+
+
+def from_config_header(text: str) -> dict[str, Credentials]:
+    """Read the logins in `X-Registry-Config`, by registry host.
+
+    None of them when it is malformed: a build may do without, and Docker's goes on, too.
+    """
+    try:
+        logins = msgspec.json.decode(_decoded(text) or b"{}", type=dict[str, AuthConfig])
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidParameter):
+        return {}
+    found: dict[str, Credentials] = {}
+    for server, login in logins.items():
+        login.serveraddress = server
+        found[login.host()] = login.credentials()
+    return found
 
 
 def _decoded(text: str) -> bytes:

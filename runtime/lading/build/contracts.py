@@ -30,7 +30,10 @@ class BuildFailed(LadingError):
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a build is asked for (API operation ImageBuild)."""
+    """What a build is asked for (API operation ImageBuild).
+
+    With `cache_from`, only the steps of these images, those that are here, need not be done again.
+    """
 
     tags: tuple[str, ...] = ()
     target: str = ""
@@ -38,6 +41,7 @@ class BuildOptions:
     labels: dict[str, str] = field(default_factory=dict)
     no_cache: bool = False
     network: str = ""
+    cache_from: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Host(Protocol):
     async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
         """Run a command; give the layer of what it wrote, None for nothing.
 
-        Raises BuildFailed; no container is left in any case, also when the build is cancelled.
+        Raises BuildFailed; no container is left of a build that is cancelled.
         """
         ...
 

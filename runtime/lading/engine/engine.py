@@ -77,7 +77,9 @@ class Engine:
         accounts = AccountBook(self._layers)
         self.execs = Execs(self._registry, self.events, accounts, self._background)
         self.containers = self._make_containers(accounts)
-        self.building = Building.at(settings, self.containers, self.images, self._layers)
+        self.building = Building.at(
+            settings, self.containers, self.images, self._layers, self.transfers
+        )
 
     def _make_containers(self, accounts: AccountBook) -> Containers:
         """Put the parts of a container's life together."""

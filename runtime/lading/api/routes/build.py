@@ -7,74 +7,63 @@ import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import IO, TYPE_CHECKING, Any, cast
 
-import msgspec
-
-from lading.api import progress
+from lading.api import buildquery, progress
 from lading.api.bodies import BodyReader
 from lading.api.call import Call
 from lading.api.responses import json_response
 from lading.api.streaming import while_connected
 from lading.build.contracts import BuildFailed, BuildOptions
-from lading.errors import InvalidParameter, NotImplementedYet
+from lading.errors import InvalidParameter, LadingError, NotImplementedYet
 
 if TYPE_CHECKING:
     from aiohttp.web_response import StreamResponse
 
-_UNSUPPORTED = ("remote", "squash", "outputs", "cachefrom", "memory", "memswap", "cpushares",
-                "cpuquota", "cpuperiod", "cpusetcpus", "cpusetmems", "shmsize", "extrahosts",
-                "platform", "pull", "cgroupparent", "securityopt", "ulimits")  # fmt: skip
-"""Parameters whose effect is missing here; what says nothing (0, false, empty) is let pass."""
-
-_NOTHING = frozenset({"", "0", "false", "null", "[]", "{}", "-1"})
+    from lading.engine.buildhost import BuildSettings
 
 
 async def image_build(call: Call) -> StreamResponse:
     """ImageBuild: the context is read for its Dockerfile; COPY and ADD are answered with 501."""
-    for name in _UNSUPPORTED:
-        if call.text(name).lower() not in _NOTHING:
-            raise NotImplementedYet(f"Lading's builder does not know the parameter {name} yet")
-    options = BuildOptions(
-        tags=tuple(name for name in call.values("t") if name),
-        target=call.text("target"),
-        build_args=_mapping(call, "buildargs"),
-        labels=_mapping(call, "labels"),
-        no_cache=call.flag("nocache"),
-        network=call.text("networkmode"),
-    )
+    if call.text("remote"):
+        raise NotImplementedYet("Lading's builder does not know the parameter remote yet")
+    options, settings = buildquery.options_of(call), buildquery.settings_of(call)
     name = call.text("dockerfile") or "Dockerfile"
     text = await asyncio.to_thread(_dockerfile, BodyReader(call.request), name)
-    messages = while_connected(call.request, _build(call, text, options))
+    messages = while_connected(call.request, _build(call, text, options, settings))
     return await progress.stream_messages(call.request, messages)
 
 
-async def _build(call: Call, text: str, options: BuildOptions) -> AsyncIterator[dict[str, Any]]:
-    """Build, and tell of it until its end; the build ends with this iterator."""
+async def _build(
+    call: Call, text: str, options: BuildOptions, settings: BuildSettings
+) -> AsyncIterator[dict[str, Any]]:
+    """Build, and tell of it until its end; the build ends with this iterator.
+
+    A quiet build tells the image's ID alone; one that fails, all that it would have told.
+    """
     quiet = call.flag("q")
+    said: list[dict[str, Any]] = []
     reports: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    task = asyncio.create_task(call.engine.building.build(text, options, reports.put_nowait))
+    build = call.engine.building.build(text, options, settings, reports.put_nowait)
+    task = asyncio.create_task(build)
     task.add_done_callback(lambda _: reports.put_nowait(None))
     try:
         while (report := await reports.get()) is not None:
-            if not quiet:
+            if quiet:
+                said.append(report)
+            else:
                 yield report
         image = await task
         if quiet:
             yield {"stream": f"{image.id}\n"}
-    except BuildFailed as error:
-        detail = {"code": error.code, "message": error.message}
-        yield {"errorDetail": detail, "error": error.message}
+    except LadingError as error:
+        if not isinstance(error, BuildFailed) and not said:
+            raise
+        for report in said:
+            yield report
+        code = {"code": error.code} if isinstance(error, BuildFailed) else {}
+        yield {"errorDetail": {**code, "message": error.message}, "error": error.message}
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _mapping(call: Call, name: str) -> dict[str, str]:
-    """Read a JSON object of strings; a null value counts as not given."""
-    try:
-        given = msgspec.json.decode(call.text(name) or "{}", type=dict[str, str | None] | None)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        raise InvalidParameter(f"{name} must be a JSON object of strings") from None
-    return {key: value for key, value in (given or {}).items() if value is not None}
 
 
 def _dockerfile(body: BodyReader, name: str) -> str:

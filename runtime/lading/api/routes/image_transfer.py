@@ -101,12 +101,8 @@ def _pull(call: Call) -> AsyncIterator[dict[str, Any]]:
     credentials = registryauth.from_header(call.request.headers.get(registryauth.HEADER, ""))
     return steps_of(
         lambda report: call.engine.transfers.pull(ref, credentials, report, call.text("platform")),
-        lambda pulled: [{"status": f"Status: {_verdict(pulled.newer)} {ref.familiar}"}],
+        lambda pulled: [{"status": f"Status: {pulled.verdict} {ref.familiar}"}],
     )
-
-
-def _verdict(newer: bool) -> str:
-    return "Downloaded newer image for" if newer else "Image is up to date for"
 
 
 async def _import(call: Call) -> AsyncIterator[dict[str, Any]]:

@@ -69,6 +69,11 @@ class Pulled:
     digest: Digest
     newer: bool
 
+    @property
+    def verdict(self) -> str:
+        """The beginning of Docker's last line of a pull, before the reference."""
+        return "Downloaded newer image for" if self.newer else "Image is up to date for"
+
 
 class Puller:
     """Pulls images into `store`; partial files and layer sources stand below `root`."""

@@ -1,0 +1,190 @@
+"""What the engine does for one build: containers for RUN, layers of what they wrote, images."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lading.build.caches import Caches
+from lading.build.contracts import BuildFailed, Command, Report
+from lading.engine.containers import Containers
+from lading.engine.images import Images
+from lading.engine.model import AttachOptions, ContainerConfig, HostConfig
+from lading.engine.model.config import Healthcheck
+from lading.engine.transfers import Transfers
+from lading.errors import LadingError, NotFound
+from lading.image import reference
+from lading.image.store import Image
+from lading.storage.digests import DiffId, Digest
+from lading.storage.layers import LayerStore, Lease
+from lading.storage.rwlayers import RwLayer
+from lading.storage.streams import ChunkReader
+
+if TYPE_CHECKING:
+    from lading.image.registry.progress import Step
+    from lading.image.registry.settings import Credentials
+
+_HEAD = 8
+_STDERR = 2
+_RED, _PLAIN = "\x1b[91m", "\x1b[0m"
+"""Docker's classic builder shows what a command says on stderr in red."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """How the commands of one build run, and how images are found for it.
+
+    `limits` is what every container of the build gets. With `remove`, the containers of steps that
+    succeeded go; with `force_remove`, those of a build that fails go, too. `platform` is that of a
+    FROM without one; `pull` gets images that are here already, as well. `login`
+    gives that for a registry's host; `shown` makes a message of the build's stream of a step of a
+    pull.
+    """
+
+    login: Callable[[str], Credentials]
+    shown: Callable[[Step], dict[str, Any]]
+    limits: HostConfig = field(default_factory=HostConfig)
+    remove: bool = True
+    force_remove: bool = False
+    platform: str = ""
+    pull: bool = False
+
+
+@dataclass(slots=True)
+class BuildHost:
+    """One build's `lading.build.contracts.Host`; `kept` are its containers that are still there."""
+
+    containers: Containers
+    images: Images
+    layers: LayerStore
+    transfers: Transfers
+    caches: Caches
+    files: Path
+    memory: Path
+    settings: BuildSettings
+    kept: list[str] = field(default_factory=list)
+
+    async def find_image(self, ref: str, platform: str, report: Report) -> Image:
+        """Find the image that FROM or a `from` names, pulled if it is not here.
+
+        An image that is here is taken whatever its platform, as Docker does. Raises NotFound,
+        Unauthorized, Unavailable, InvalidParameter.
+        """
+        if not self.settings.pull:
+            try:
+                return self.images.get(ref)
+            except NotFound:
+                pass
+        return await self._pull(ref, platform or self.settings.platform, report)
+
+    async def _pull(self, ref: str, platform: str, report: Report) -> Image:
+        named = reference.parse(ref).with_default_tag()
+        login = self.settings.login(named.domain)
+        pulled = await self.transfers.pull(
+            named, login, lambda step: report(self.settings.shown(step)), platform
+        )
+        report({"status": f"Status: {pulled.verdict} {named.familiar}"})
+        return self.images.get(named.familiar)
+
+    def tag(self, image: Digest, name: str) -> str:
+        """Name an image; gives the name in familiar form."""
+        parsed = reference.parse(name).with_default_tag()
+        self.images.tag(image, parsed.familiar_name, parsed.tag)
+        return parsed.familiar
+
+    async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
+        """Run a command in a container of its own; see `lading.build.contracts.Host.run`."""
+        config = ContainerConfig(
+            image=command.image,
+            entrypoint=command.argv[:1],
+            cmd=command.argv[1:],
+            env=command.env,
+            user=command.config.user,
+            working_dir=command.config.working_dir,
+            healthcheck=Healthcheck(test=["NONE"]),
+        )
+        host = copy.deepcopy(self.settings.limits)
+        host.network_mode = command.network
+        made = await self.containers.create(None, config, host)
+        self.kept.append(made.id)
+        try:
+            report({"stream": f" ---> Running in {made.id[:12]}\n"})
+            layer = await self._result(made.id, command, lease, report)
+        except LadingError:
+            raise
+        except BaseException:
+            await self._remove(made.id)
+            raise
+        if self.settings.remove:
+            await self.remove(made.id, report)
+        return layer
+
+    async def _result(
+        self, container: str, command: Command, lease: Lease, report: Report
+    ) -> DiffId | None:
+        """Run a container that was made and give the layer of what it wrote."""
+        code = await self._finish(container, report)
+        if code:
+            words = " ".join(command.argv)
+            raise BuildFailed(f"The command '{words}' returned a non-zero code: {code}", code)
+        return await asyncio.to_thread(self._layer, self.layers.rw(container), lease)
+
+    async def remove_kept(self, report: Report) -> None:
+        """Remove the containers that are still there."""
+        for container in tuple(self.kept):
+            await self.remove(container, report)
+
+    async def remove(self, container: str, report: Report) -> None:
+        """Remove a container and tell of it."""
+        await self._remove(container)
+        report({"stream": f" ---> Removed intermediate container {container[:12]}\n"})
+
+    async def _remove(self, container: str) -> None:
+        self.kept.remove(container)
+        await self.containers.remove(container, force=True, volumes=True)
+
+    async def _finish(self, container: str, report: Report) -> int:
+        """Start a container, pass on what it says, and give its exit code."""
+        session = await self.containers.attach(
+            container, AttachOptions(stream=True, stdout=True, stderr=True)
+        )
+        try:
+            ended = self.containers.wait(container, "next-exit")
+            await self.containers.start(container)
+            buffer = bytearray()
+            while data := await session.read():
+                buffer += data
+                _pass_on(buffer, report)
+            return (await ended).status_code
+        finally:
+            session.close()
+
+    def view(self, image: Image) -> AbstractContextManager[int]:
+        """Give a read-only directory descriptor at the root of an image's file system."""
+        return self.layers.image_view(image.diff_ids)
+
+    def store(self, layer: Iterator[bytes], lease: Lease) -> DiffId:
+        """Store a layer that comes as an archive in pieces, held by the lease."""
+        return self.layers.unpack_stream(ChunkReader(layer), lease=lease).layer.diff_id
+
+    def _layer(self, rw: RwLayer, lease: Lease) -> DiffId | None:
+        """Store what a read-write layer holds as a layer; None when it holds nothing."""
+        if not any(rw.upper.iterdir()):
+            return None
+        return self.store(self.layers.diff_tar(rw), lease)
+
+
+def _pass_on(buffer: bytearray, report: Report) -> None:
+    """Report the whole frames at the beginning of `buffer` and take them out of it."""
+    while len(buffer) >= _HEAD:
+        end = _HEAD + int.from_bytes(buffer[4:_HEAD], "big")
+        if len(buffer) < end:
+            return
+        text = buffer[_HEAD:end].decode(errors="replace")
+        report({"stream": f"{_RED}{text}{_PLAIN}" if buffer[0] == _STDERR else text})
+        del buffer[:end]
