@@ -21,7 +21,7 @@ examples:
   ladingd -H unix:///tmp/l/l.sock --root /tmp/l/root --run /tmp/l/run --bridge l0 --bip 10.9.0.1/24
       a second daemon, apart from the first
   ladingd -H tcp://127.0.0.1:2375 -H unix:///run/lading/lading.sock
-      TCP as well; it has no authentication: keep it local
+      TCP as well; it has no authentication: keep it local, or give --tlsverify
   DOCKER_HOST=unix:///run/lading/lading.sock docker ps
       use it with Docker's own command line
 
@@ -86,6 +86,11 @@ class DaemonOptions:
     labels: list[str] = field(default_factory=list)
     insecure_registries: list[str] = field(default_factory=list)
     registry_mirrors: list[str] = field(default_factory=list)
+    tls: bool = False
+    tlsverify: bool = False
+    tlscacert: str = ""
+    tlscert: str = ""
+    tlskey: str = ""
     config_file: Path = DEFAULT_CONFIG_FILE
 
 
@@ -139,6 +144,13 @@ OPTIONS = (
     Option(("--insecure-registry",), "insecure-registries", "list", "registry to speak to without "
            "TLS, or with a certificate that is not verified", "HOST[:PORT]|CIDR"),
     Option(("--registry-mirror",), "registry-mirrors", "list", "mirror of Docker Hub", "URL"),
+    Option(("--tls",), "tls", "flag", "serve TCP by TLS"),
+    Option(("--tlsverify",), "tlsverify", "flag", "serve TCP by TLS, and only to clients whose "
+           "certificate the CA signed"),
+    Option(("--tlscacert",), "tlscacert", "text", "that CA (default ~/.docker/ca.pem)", "FILE"),
+    Option(("--tlscert",), "tlscert", "text", "the daemon's certificate (default "
+           "~/.docker/cert.pem)", "FILE"),
+    Option(("--tlskey",), "tlskey", "text", "its key (default ~/.docker/key.pem)", "FILE"),
 )  # fmt: skip
 """Every setting but `--config-file`."""
 

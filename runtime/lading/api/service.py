@@ -11,6 +11,8 @@ import logging
 import os
 import re
 import signal
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,9 @@ from lading.api.listeners import Address, Listeners
 from lading.api.locks import DirectoryLock
 from lading.api.notify import notify
 from lading.api.options import DaemonOptions, UsageError
+from lading.api.secure import tls_context
 from lading.api.server import ApiServer
+from lading.api.tls import TlsConnection
 from lading.engine.engine import Engine
 from lading.engine.events import EventType
 from lading.engine.info import engine_id
@@ -145,6 +149,7 @@ class Daemon:
         self._addresses = addresses
         self._engine = Engine(settings, spawner)
         self._listeners = Listeners()
+        self._tls = tls_context(chosen)
         self._ending = asyncio.Event()
         self._signals = 0
 
@@ -163,7 +168,7 @@ class Daemon:
         server = ApiServer(self._engine)
         loop = asyncio.get_running_loop()
         serving = [
-            await loop.create_server(server.connections, sock=listener)
+            await loop.create_server(self._protocols(server, listener), sock=listener)
             for listener in self._listeners.sockets
         ]
         try:
@@ -179,10 +184,19 @@ class Daemon:
             await self._engine.stop()
             await server.close(CONNECTION_GRACE)
 
+    def _protocols(
+        self, server: ApiServer, listener: socket.socket
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of a socket's connections: TLS is for TCP alone."""
+        context = self._tls
+        if context is None or listener.family == socket.AF_UNIX:
+            return server.connections
+        return lambda: TlsConnection(context, server.connections)
+
     def _announce(self) -> None:
         for address in self._addresses:
             log.info("API listens on %s", address)
-            if address.scheme == "tcp":
+            if address.scheme == "tcp" and not self._options.tlsverify:
                 log.warning(
                     "whoever reaches %s is root on this machine: there is no authentication",
                     address,

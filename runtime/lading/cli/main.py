@@ -15,6 +15,10 @@ from lading.cli.failures import CliError, Exit, UsageError
 from lading.cli.flags import Flag, HelpAsked, Options
 from lading.cli.kinds import BOOL, LIST, STRING
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 GLOBAL_FLAGS = (
@@ -92,13 +96,23 @@ def _global_options(words: list[str]) -> tuple[Context, Options]:
     hosts = options.items("host")
     if len(hosts) > 1:
         raise UsageError("specify only one -H", 1)
-    tls = None
-    if options.on("tls") or options.on("tlsverify"):
-        tls = {"verify": options.on("tlsverify"), "ca": options.text("tlscacert")}
-        tls.update(cert=options.text("tlscert"), key=options.text("tlskey"))
-    context = Context(host=hosts[0] if hosts else "", config_dir=options.text("config"), tls=tls)
+    context = Context(
+        host=hosts[0] if hosts else "", config_dir=options.text("config"), tls=_tls(options)
+    )
     context.debug = options.on("debug")
     return context, options
+
+
+def _tls(options: Options) -> dict[str, Any] | None:
+    """Give the settings of TLS, None for plain TCP; --tlsverify=false is TLS as well."""
+    environ = os.environ
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    if options.given("tlsverify"):
+        verify = options.on("tlsverify")
+    elif not (verify or (options.on("tls") if options.given("tls") else environ.get("DOCKER_TLS"))):
+        return None
+    files = {name: options.text(f"tls{name}") for name in ("cert", "key")}
+    return {"verify": verify, "ca": options.text("tlscacert"), **files}
 
 
 def _print(text: str) -> None:

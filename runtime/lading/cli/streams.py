@@ -89,6 +89,10 @@ class Pump:
     ) -> None:
         self._loop = loop
         self._sock: Any = hijacked.sock
+        # TLS takes no flags for one call, and part of a record is nothing to read yet.
+        self._tls = hasattr(hijacked.sock, "pending")
+        if self._tls:
+            self._sock.setblocking(False)
         self._tty = tty
         self._sink = sink
         self._demultiplexer = Demultiplexer(sink)
@@ -117,8 +121,10 @@ class Pump:
     def _receive(self) -> None:
         try:
             data = self._sock.recv(CHUNK)
-            while data and getattr(self._sock, "pending", None) and self._sock.pending():
+            while data and self._tls and self._sock.pending():
                 data += self._sock.recv(CHUNK)
+        except BlockingIOError:
+            return
         except ConnectionResetError:
             data = b""
         if data:
@@ -180,24 +186,10 @@ class Pump:
             self._loop.reader(STDIN, self._typed)
 
     def _send_now(self, data: bytes) -> int:
-        if hasattr(self._sock, "unwrap"):
-            sent: int = self._sock.send(data)
-            return sent
-        return int(self._sock.send(data, MSG_DONTWAIT))
+        return int(self._sock.send(data) if self._tls else self._sock.send(data, MSG_DONTWAIT))
 
     def _half_close(self) -> None:
         try:
-            if hasattr(self._sock, "unwrap"):
-                self._close_notify()
-            else:
-                self._sock.shutdown(SHUT_WR)
+            self._sock.shutdown(SHUT_WR)
         except OSError:
             return
-
-    def _close_notify(self) -> None:
-        """End our direction of a TLS connection, without waiting for the other one to end."""
-        self._sock.setblocking(False)
-        try:
-            self._sock.unwrap()
-        finally:
-            self._sock.setblocking(True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from lading.cli.client.api import Client
 from lading.cli.client.sockets import choose, parse_address
 
@@ -13,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def make_client(host: str, tls: dict[str, Any] | None) -> Client:
-    """Make a client of the chosen daemon; root's default one may be started on the way."""
-    if tls is None and os.environ.get("DOCKER_TLS_VERIFY"):
-        tls = {"verify": True}
+    """Make a client of the chosen daemon; root's default one may be started on the way.
+
+    `tls` is what `secure.wrapper` takes; without, only https:// is secured, as browsers do it.
+    """
     address = parse_address(choose(host), tls=tls is not None)
     start = None
     if address.is_default:
@@ -26,5 +25,5 @@ def make_client(host: str, tls: dict[str, Any] | None) -> Client:
     if address.host and (tls is not None or address.text.startswith("https://")):
         from lading.cli.client.secure import wrapper
 
-        client.secure = wrapper(tls or {})
+        client.secure = wrapper({"verify": True, "public": True} if tls is None else tls)
     return client

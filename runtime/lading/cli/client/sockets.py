@@ -36,6 +36,10 @@ if TYPE_CHECKING:
             """Close one direction."""
             ...
 
+        def setblocking(self, flag: bool, /) -> None:
+            """Choose whether calls wait."""
+            ...
+
         def fileno(self) -> int:
             """Give the descriptor."""
             ...
