@@ -22,6 +22,7 @@ from lading.build.shapes import (
     key_values,
     word_list,
 )
+from lading.errors import InvalidParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ class Statement:
 def parse(text: str) -> Dockerfile:
     """Read a Dockerfile.
 
-    Raises DockerfileError: no instruction at all, an unknown instruction or flag, a wrong form.
+    Raises DockerfileError: an unknown instruction or flag, a wrong form; and InvalidParameter
+    if there is no instruction at all.
     """
     source = read_lines(text)
     if not source.lines:
-        raise DockerfileError("file with no instructions", 1)
+        raise InvalidParameter("failed to parse Dockerfile: file with no instructions")
     parsed = tuple(parse_instruction(line, source.escape) for line in source.lines)
     return Dockerfile(parsed, source.escape, source.directives)
 
@@ -133,7 +135,15 @@ def _run(s: Statement) -> ins.Run:
     network = s.flags.text("network") or "default"
     if network not in ("default", "none", "host"):
         raise s.fail(f"--network={network}: it takes default, none or host")
-    return ins.Run(s.line.number, s.line.text, command_of(s.rest), mounts, network, s.line.heredocs)
+    return ins.Run(
+        s.line.number,
+        s.line.text,
+        command_of(s.rest),
+        mounts,
+        network,
+        s.flags.text("security"),
+        s.line.heredocs,
+    )
 
 
 def _copy(s: Statement) -> ins.Copy:

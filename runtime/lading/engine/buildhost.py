@@ -17,7 +17,7 @@ from lading.engine.images import Images
 from lading.engine.model import AttachOptions, ContainerConfig, HostConfig
 from lading.engine.model.config import Healthcheck
 from lading.engine.transfers import Transfers
-from lading.errors import LadingError, NotFound
+from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
 from lading.image.store import Image
 from lading.storage.digests import DiffId, Digest
@@ -75,6 +75,8 @@ class BuildHost:
         An image that is here is taken whatever its platform, as Docker does. Raises NotFound,
         Unauthorized, Unavailable, InvalidParameter.
         """
+        if platform:
+            _check_platform(platform)
         if not self.settings.pull:
             try:
                 return self.images.get(ref)
@@ -177,6 +179,16 @@ class BuildHost:
         if not any(rw.upper.iterdir()):
             return None
         return self.store(self.layers.diff_tar(rw), lease)
+
+
+def _check_platform(text: str) -> None:
+    """Check the platform that a FROM names; raises InvalidParameter in Docker's words."""
+    from lading.image.registry.platforms import Platform
+
+    try:
+        Platform.parse(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"failed to parse platform {text}: {error.message}") from None
 
 
 def _pass_on(buffer: bytearray, report: Report) -> None:

@@ -6,6 +6,7 @@ Source: OCI image-spec 1.1, "OCI Image Index"; names as `--platform os/arch[/var
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,15 @@ from lading.image.registry.manifests import Descriptor
 
 _VARIANTS = {"aarch64": "v8", "armv7l": "v7", "armv6l": "v6"}
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
+_SYSTEMS = frozenset(
+    "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 "
+    "solaris windows zos".split()
+)
+_ARCHITECTURES = frozenset(
+    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x "
+    "sparc64 wasm".split()
+)
+_COMPONENT = re.compile("[A-Za-z0-9_.-]+")
 _RUNS_ALSO = {"amd64": ("386",), "arm64": ("arm",)}
 
 
@@ -30,21 +40,34 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Read `os/arch[/variant]`; an architecture alone is Linux's.
 
-        Raises InvalidParameter: empty parts, or more than three.
+        Raises InvalidParameter, in Docker's words.
         """
         parts = text.lower().split("/")
-        if len(parts) > 3 or not all(parts):
-            raise InvalidParameter(
-                f'"{text}" is an invalid platform: write it as os/arch or os/arch/variant'
-            )
+        for part in parts:
+            if not _COMPONENT.fullmatch(part):
+                raise InvalidParameter(
+                    f'"{part}" is an invalid component of "{text}": platform specifier component '
+                    f'must match "^{_COMPONENT.pattern}$": invalid argument'
+                )
+        if len(parts) > 3:
+            raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
         if len(parts) == 1:
-            parts = ["linux", *parts] if parts[0] != "linux" else ["linux", host().architecture]
+            parts = _completed(parts[0], text)
         parts[1] = _ALIASES.get(parts[1], parts[1])
         variant = parts[2] if len(parts) == 3 else ""
         return cls(parts[0], parts[1], variant)
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+def _completed(word: str, text: str) -> list[str]:
+    """Give both parts of a platform of which one is named."""
+    if word in _SYSTEMS:
+        return [word, host().architecture]
+    if _ALIASES.get(word, word) in _ARCHITECTURES:
+        return ["linux", word]
+    raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
 
 
 def host() -> Platform:
