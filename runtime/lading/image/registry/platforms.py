@@ -10,22 +10,44 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from lading.errors import InvalidParameter, NotFound
+from lading.image.model import Platform as Described
 from lading.image.model import architecture
 from lading.image.registry.manifests import Descriptor
 
 _VARIANTS = {"aarch64": "v8", "armv7l": "v7", "armv6l": "v6"}
-_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
-_SYSTEMS = frozenset(
-    "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 "
-    "solaris windows zos".split()
-)
-_ARCHITECTURES = frozenset(
-    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x "
-    "sparc64 wasm".split()
-)
-_COMPONENT = re.compile("[A-Za-z0-9_.-]+")
+_ALIASES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "armhf": "arm",
+    "armel": "arm",
+}
 _RUNS_ALSO = {"amd64": ("386",), "arm64": ("arm",)}
+_OSES = frozenset({"linux", "windows", "darwin", "freebsd"})
+_ARCHITECTURES = frozenset(
+    [
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+    ]
+)
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_USUAL = {"amd64": 1, "arm": 7, "arm64": 8}
+"""The variant that is meant where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +60,65 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read `os/arch[/variant]`; an architecture alone is Linux's.
+        """Read `os[/arch[/variant]]`; an architecture alone is Linux's, a system this machine's.
 
-        Raises InvalidParameter, in Docker's words.
+        Raises InvalidParameter in containerd's words, which are Docker's.
         """
         parts = text.lower().split("/")
-        for part in parts:
-            if not _COMPONENT.fullmatch(part):
-                raise InvalidParameter(
-                    f'"{part}" is an invalid component of "{text}": platform specifier component '
-                    f'must match "^{_COMPONENT.pattern}$": invalid argument'
-                )
         if len(parts) > 3:
             raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
+        for part in parts:
+            if not _PART.fullmatch(part):
+                raise InvalidParameter(
+                    f'"{part}" is an invalid component of "{text}": platform specifier component '
+                    'must match "^[A-Za-z0-9_.-]+$": invalid argument'
+                )
         if len(parts) == 1:
-            parts = _completed(parts[0], text)
+            alone = _ALIASES.get(parts[0], parts[0])
+            if alone not in _OSES | _ARCHITECTURES:
+                raise InvalidParameter(
+                    f'"{text}": unknown operating system or architecture: invalid argument'
+                )
+            parts = ["linux", alone] if alone in _ARCHITECTURES else [alone, host().architecture]
         parts[1] = _ALIASES.get(parts[1], parts[1])
-        variant = parts[2] if len(parts) == 3 else ""
-        return cls(parts[0], parts[1], variant)
+        return cls(*parts)
+
+    @classmethod
+    def from_json(cls, text: str) -> Platform:
+        """Read the JSON object of OCI's image-spec that query parameters of the API have.
+
+        Raises InvalidParameter: it is no such object, or has no system or no architecture.
+        """
+        try:
+            given = msgspec.json.decode(text, type=Described)
+        except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+            raise InvalidParameter(f"failed to parse platform: {error}") from None
+        if not given.os or not given.architecture:
+            raise InvalidParameter("both OS and Architecture must be provided")
+        return cls(given.os, given.architecture, given.variant)
+
+    def runs(self, other: Platform) -> bool:
+        """Tell whether this platform runs what was made for another, as containerd has it.
+
+        An older variant runs on a newer one, 32-bit programs on their 64-bit platform.
+        """
+        runnable = (self.architecture, *_RUNS_ALSO.get(self.architecture, ()))
+        if self.os != other.os or other.architecture not in runnable:
+            return False
+        if not other.variant or other.variant == self.variant:
+            return True
+        return _rank(other) <= _rank(self)
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
-def _completed(word: str, text: str) -> list[str]:
-    """Give both parts of a platform of which one is named."""
-    if word in _SYSTEMS:
-        return [word, host().architecture]
-    if _ALIASES.get(word, word) in _ARCHITECTURES:
-        return ["linux", word]
-    raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
+def _rank(platform: Platform) -> int:
+    """Give a variant's number; one without a number is newer than any."""
+    if not platform.variant:
+        return _USUAL.get(platform.architecture, 0)
+    number = platform.variant.removeprefix("v")
+    return int(number) if number.isdecimal() else 1 << 16
 
 
 def host() -> Platform:
