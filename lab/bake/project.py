@@ -20,11 +20,12 @@ from lab.trees import ensure
 _VERSION = 2
 """Raised when the way the image is made changes."""
 
+KIND = "project"
 _NEED = 512 << 20
 _EPOCH = 1704067200
 _PARTS = ("runtime", "lab", "scenarios")
 _OUTSIDE = frozenset(
-    {"reference", "matrix", "report", "bench", "real", "bake", "machines", "kernels"}
+    {"reference", "divergences", "matrix", "report", "bench", "real", "bake", "machines", "kernels"}
 )
 """Folders of the lab and the scenarios that machines can do without."""
 
@@ -48,7 +49,7 @@ def bake(root: Baked) -> Baked:
         "busybox": images.busybox().name,
         "cli": cli.name,
     }
-    made_of = Recipe("project", root.facts["python"], inputs)
+    made_of = Recipe(KIND, root.facts["python"], inputs)
     with locked(made_of.title):
         return find(made_of) or _bake(made_of, root, files, cli)
 

@@ -8,17 +8,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.paths import CACHE
-from lab.shell import LabError
+from lab.shell import LabError, alive
 
 TOP = CACHE / "lab"
 _SLACK = 1 << 30
+_JUST_NOW = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,22 @@ def prune(wanted: Iterable[Recipe]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def forget(kind: str, wanted: Callable[[str], bool]) -> None:
+    """Remove what was baked of this kind and has no file whose digest is `wanted`.
+
+    What was baked just now may be about to be used.
+    """
+    for path in (TOP / "recipes").glob(f"{kind}-*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            if time.time() - path.stat().st_mtime < _JUST_NOW:
+                continue
+            files = json.loads(path.read_text())["files"]
+            if not any(map(wanted, files.values())):
+                path.unlink()
+                for role, digest in files.items():
+                    (TOP / "files" / f"{digest}.{role}").unlink(missing_ok=True)
+
+
 def forget_all() -> None:
     """Remove everything that was baked."""
     shutil.rmtree(TOP, ignore_errors=True)
@@ -123,14 +141,23 @@ def locked(name: str) -> Iterator[None]:
 def workshop(need: int) -> Iterator[Path]:
     """A directory beside the store that goes away. Raises LabError: less than `need` bytes free."""
     TOP.mkdir(parents=True, exist_ok=True)
+    clear_dead(TOP, "partial")
     room(TOP, need)
-    directory = Path(tempfile.mkdtemp(prefix="partial-", dir=TOP))
+    directory = Path(tempfile.mkdtemp(prefix=f"partial-{os.getpid()}-", dir=TOP))
     # apt's own user reads packages in it.
     directory.chmod(0o755)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def clear_dead(directory: Path, prefix: str) -> None:
+    """Remove what processes that were killed left, in directories called `PREFIX-PID-…`."""
+    for path in directory.glob(f"{prefix}-*-*"):
+        with suppress(ValueError):
+            if not alive(int(path.name.split("-")[1])):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def room(path: Path, need: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.bake.store import TOP, Baked
-from lab.machines.qemu import QEMU, build
+from lab.machines.qemu import QEMU, build, dies_with_us
 
 _PATIENCE = 10
 _PROOF = "lading: the kernel runs"
@@ -52,7 +52,6 @@ def _starts(kernel: Baked) -> bool:
     with tempfile.TemporaryDirectory(prefix="lading-kvm-") as directory:
         console = Path(directory) / "console"
         words = [
-            "setpriv", "--pdeathsig=KILL", "--",
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512",
             "-kernel", str(kernel.files["vmlinux"]), "-initrd", str(kernel.files["initrd"]),
@@ -60,7 +59,10 @@ def _starts(kernel: Baked) -> bool:
             "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
         ]  # fmt: skip
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            dies_with_us(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             process.wait(_PATIENCE)

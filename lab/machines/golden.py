@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from lab.bake import kernels, project, roots
 from lab.bake.roots import PROJECT_AT, SITE
-from lab.bake.store import TOP, Baked, find, locked, workshop
+from lab.bake.store import TOP, Baked, find, forget, locked, workshop
 from lab.cells import Cell
 from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import MachineError
@@ -25,7 +28,7 @@ from lab.shell import LabError
 FIRST = "isolation/test_namespaces.py::test_only_its_own_processes_are_seen"
 """The scenario that the runner warms up with."""
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the way a golden machine is made changes."""
 
 TREE = f"{PROJECT_AT}/tree"
@@ -36,6 +39,9 @@ _PATIENCE = 5
 """Scenarios may take so many times longer where the machine is emulated."""
 
 _NEED = (MEMORY << 20) * 2
+_MADE_OF = ("root", "kernel", "project")
+
+_NOTE = "golden.json"
 
 Watch = Callable[[Process], None]
 
@@ -70,13 +76,23 @@ class Parts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Golden:
-    """A saved machine: its memory, its state and its disk are in `directory`."""
+    """A saved machine: its memory, its state and its disk are in `directory`.
+
+    As long as this object lives, nobody who makes a newer one removes it.
+    """
 
     directory: Path
     parts: Parts
     engine: str
+
+    def hold(self) -> Golden:
+        """Keep it from being removed from now on. Raises OSError: it is not there."""
+        descriptor = os.open(self.directory / _NOTE, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        finalize(self, os.close, descriptor)
+        return self
 
     @property
     def ram(self) -> Path:
@@ -123,10 +139,37 @@ def golden(cell: Cell, engine: str, watch: Watch = lambda _process: None) -> Gol
     directory = TOP / "golden" / f"{cell.name}-{engine or 'bare'}-{_key(made_of, engine)}"
     found = Golden(directory, made_of, engine)
     with locked(f"golden-{cell.name}-{engine}"):
-        if not (directory / "golden.json").exists():
+        if not (directory / _NOTE).exists():
             _make(found, watch)
-            _drop_older(directory, cell, engine)
+            drop_older(directory, cell, engine)
+        return found.hold()
+
+
+def saved(directory: Path) -> Golden:
+    """A golden machine as it was saved, whatever became of the code since.
+
+    Raises LabError: it is not there any more, or something that it is made of is not.
+    """
+    try:
+        note = json.loads((directory / _NOTE).read_text())
+        made_of = Parts(
+            cell=Cell(**note["cell"]),
+            accelerator=Accelerator(**note["accelerator"]),
+            **{name: _baked(note["made of"][name]) for name in _MADE_OF},
+        )
+        found = Golden(directory, made_of, note["engine"]).hold()
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LabError(f"the golden machine {directory.name} is not there any more") from None
+    for baked in (made_of.root, made_of.kernel, made_of.project):
+        for path in baked.files.values():
+            if not path.exists():
+                raise LabError(f"{path}, which {directory.name} is made of, is not there any more")
     return found
+
+
+def _baked(note: dict[str, Any]) -> Baked:
+    files = {role: Path(path) for role, path in note["files"].items()}
+    return Baked(files, note["digests"], note["facts"])
 
 
 def _key(made_of: Parts, engine: str) -> str:
@@ -156,10 +199,21 @@ def _make(target: Golden, watch: Watch) -> None:
             raise MachineError(told(error, cell, place, process)) from None
         finally:
             process.kill()
-        note = {"kernel": kernel, "how": target.parts.accelerator.how, "cell": asdict(cell)}
-        (place / "golden.json").write_text(json.dumps(note, indent=1) + "\n")
+        note_down(target, place, kernel)
         target.directory.parent.mkdir(exist_ok=True)
         place.rename(target.directory)
+
+
+def note_down(golden: Golden, place: Path, kernel: str) -> None:
+    """Write down what the machine in `place`, which runs this kernel's release, is made of."""
+    note = {
+        "kernel": kernel,
+        "engine": golden.engine,
+        "cell": asdict(golden.parts.cell),
+        "accelerator": asdict(golden.parts.accelerator),
+        "made of": {name: asdict(getattr(golden.parts, name)) for name in _MADE_OF},
+    }
+    (place / _NOTE).write_text(json.dumps(note, indent=1, default=str) + "\n")
 
 
 def told(error: MachineError, cell: Cell, place: Path, process: Process) -> str:
@@ -244,7 +298,21 @@ def share_ignored(command: Callable[..., Any]) -> None:
     command("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
 
 
-def _drop_older(newest: Path, cell: Cell, engine: str) -> None:
+def drop_older(newest: Path, cell: Cell, engine: str) -> None:
+    """Remove what nobody uses: this cell's older machines, and projects without a machine."""
     for path in newest.parent.glob(f"{cell.name}-{engine or 'bare'}-*"):
-        if path != newest and len(path.name) == len(newest.name):
+        if path != newest and len(path.name) == len(newest.name) and not _held(path):
             shutil.rmtree(path, ignore_errors=True)
+    notes = [path.read_text() for path in newest.parent.glob(f"*/{_NOTE}")]
+    forget(project.KIND, lambda digest: any(digest in note for note in notes))
+
+
+def _held(directory: Path) -> bool:
+    try:
+        with open(directory / _NOTE) as note:
+            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -14,7 +14,7 @@ from typing import Any
 from lab.bake.store import room
 from lab.cells import choose
 from lab.machines.base import MachineError
-from lab.machines.golden import Golden, parts
+from lab.machines.golden import saved
 from lab.machines.machine import QemuMachine
 from lab.paths import RESULTS
 from lab.shell import LabError
@@ -56,7 +56,6 @@ def keep(machine: QemuMachine, scenario: str, complaint: str) -> Kept:
     note: dict[str, Any] = {
         "cell": machine.cell.name,
         "golden": str(machine.golden.directory),
-        "engine": machine.golden.engine,
     }
     with suppress(LabError, OSError):
         room(directory, _NEED)
@@ -71,7 +70,7 @@ def open_again(cell: str, name: str) -> QemuMachine:
 
     Raises LabError: there is no such failure, or of its machine only the logs are left.
     """
-    (found,) = choose([cell])
+    choose([cell])
     directory = PLACE / cell / Path(name).name
     if not directory.is_dir():
         known = sorted(path.name for path in (PLACE / cell).glob("*") if path.is_dir())
@@ -81,9 +80,10 @@ def open_again(cell: str, name: str) -> QemuMachine:
         note = json.loads((directory / "machine.json").read_text())
     except (OSError, ValueError):
         raise LabError(f"of the machine {name} only the logs are left: see {directory}") from None
-    golden = Golden(Path(note["golden"]), parts(found), note["engine"])
-    if not golden.ram.exists():
-        raise LabError(f"the golden machine under {name} was made anew since: see {directory}")
+    try:
+        golden = saved(Path(note["golden"]))
+    except LabError as error:
+        raise LabError(f"the machine {name} can not be opened: {error}; see {directory}") from None
     try:
         return QemuMachine(golden, disk=directory / "disk.qcow2", state=directory / "state")
     except MachineError as error:

@@ -81,7 +81,17 @@ class QemuLane:
         """The cell's golden machine, which stays the same as long as this lane is used."""
         key = cell.name, engine
         if key not in self._goldens:
-            self._goldens[key] = goldens.golden(cell, engine, self._watch)
+            made: list[_Ends] = []
+
+            def watch(process: _Ends) -> None:
+                made.append(process)
+                self._watch(process)
+
+            try:
+                self._goldens[key] = goldens.golden(cell, engine, watch)
+            finally:
+                with self._lock:
+                    self._running.difference_update(made)
         return self._goldens[key]
 
     @staticmethod

@@ -9,11 +9,10 @@ import shutil
 import socket
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lab.bake.store import TOP, room
+from lab.bake.store import TOP, clear_dead, room
 from lab.machines.base import Finished, MachineError, Verbs
 from lab.machines.channel import Late, put
 from lab.machines.golden import (
@@ -26,7 +25,6 @@ from lab.machines.golden import (
     start_runner,
 )
 from lab.machines.qemu import launch, new_disk
-from lab.shell import alive
 
 _RUNNING = TOP / "running"
 _RESTORE, _BOOT, _HALT = 60, 300, 180
@@ -42,7 +40,7 @@ class QemuMachine(Verbs):
         self.cell, self.golden = golden.parts.cell, golden
         _RUNNING.mkdir(parents=True, exist_ok=True)
         room(_RUNNING, _NEED)
-        _clear_dead()
+        clear_dead(_RUNNING, "lading")
         name = f"lading-{os.getpid()}-"
         self.directory = Path(tempfile.mkdtemp(prefix=name, dir=_RUNNING))
         self._warm = bool(golden.engine)
@@ -207,11 +205,3 @@ class QemuMachine(Verbs):
         return type(error)(
             f"{self.cell.name}: {text}" if not text.startswith(self.cell.name) else text
         )
-
-
-def _clear_dead() -> None:
-    """Remove what processes that were killed left of their machines."""
-    for path in _RUNNING.glob("lading-*"):
-        with suppress(ValueError, IndexError):
-            if not alive(int(path.name.split("-")[1])):
-                shutil.rmtree(path, ignore_errors=True)

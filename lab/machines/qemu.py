@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -183,8 +184,7 @@ def launch(hardware: Hardware, directory: Path, *, incoming: bool = False) -> Pr
     pairs = [socket.socketpair() for _ in range(3)]
     theirs = [pair[1].fileno() for pair in pairs]
     errors = directory / "qemu.log"
-    # The same pid throughout: setpriv becomes QEMU.
-    words = ["setpriv", "--pdeathsig=KILL", "--", *hardware.words(*theirs, incoming=incoming)]
+    words = dies_with_us(*hardware.words(*theirs, incoming=incoming))
 
     def begin() -> subprocess.Popen[bytes]:
         with open(errors, "ab") as log:
@@ -201,6 +201,16 @@ def launch(hardware: Hardware, directory: Path, *, incoming: bool = False) -> Pr
             pair[1].close()
     agent, monitor, shell = (pair[0] for pair in pairs)
     return Process(process, Channel(agent), Monitor(monitor), shell, errors)
+
+
+def dies_with_us(*words: str) -> list[str]:
+    """The words that start a program which is killed when this process ends, however it ends.
+
+    It has one pid throughout. Its starter may have ended before the kernel was asked for that: the
+    parent is looked at afterwards, so that nothing is started then.
+    """
+    look = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+    return ["setpriv", "--pdeathsig=KILL", "--", "sh", "-c", look, "sh", *words]
 
 
 def needed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import heapq
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +23,13 @@ class Durations:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or CACHE / "durations.json"
-        self._known: dict[str, dict[str, dict[str, float]]] = {}
+        self._known = self._read()
+
+    def _read(self) -> dict[str, dict[str, dict[str, float]]]:
         with suppress(OSError, ValueError):
-            self._known = json.loads(self.path.read_text())
+            known: dict[str, dict[str, dict[str, float]]] = json.loads(self.path.read_text())
+            return known
+        return {}
 
     def of(self, lane: str, cell: str, what: str, default: float) -> float:
         """The seconds that `what` took, or takes elsewhere, or what its like takes."""
@@ -45,7 +50,15 @@ class Durations:
         return median(alike) if alike else default
 
     def learn(self, run: Run) -> None:
-        """Keep what a run measured, whole or not at all."""
+        """Keep what a run measured, beside what others learned meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._known = self._read()
+            self._merge(run)
+            write_whole(self.path, json.dumps(self._known, indent=1, sort_keys=True) + "\n")
+
+    def _merge(self, run: Run) -> None:
         cells = self._known.setdefault(lane_key(run.driver, run.engine), {})
         for result in run.results.values():
             if result.took:
@@ -53,8 +66,6 @@ class Durations:
         for machine in run.machines.values():
             if machine.took and not machine.problem:
                 cells.setdefault(machine.cell, {})[PREPARE] = round(machine.took, 2)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps(self._known, indent=1, sort_keys=True) + "\n")
 
 
 def lane_key(driver: str, engine: str) -> str:

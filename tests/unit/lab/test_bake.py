@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import shutil
 import struct
 import subprocess
@@ -254,3 +255,29 @@ def test_one_failure_does_not_keep_the_others_from_being_baked(
         main.bake([cells()["bookworm"]])
     assert done == ["root"]
     assert "2/2 root bookworm: Python 3.11" in capsys.readouterr().out
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for pid in (ended.pid, os.getpid()):
+        (tmp_path / f"partial-{pid}-x" / "tree").mkdir(parents=True)
+    store.clear_dead(tmp_path, "partial")
+    assert [path.name for path in tmp_path.iterdir()] == [f"partial-{os.getpid()}-x"]
+
+
+def test_what_is_not_wanted_is_forgotten_once_it_is_old(tmp_path: Path) -> None:
+    for name in ("wanted", "old", "new"):
+        made = tmp_path / name
+        made.write_text(name)
+        store.keep(store.Recipe("project", name, {}), {"project": made}, {})
+    keys = {name: store.Recipe("project", name, {}) for name in ("wanted", "old", "new")}
+    (note,) = (store.TOP / "recipes").glob("project-old-*.json")
+    os.utime(note, (0, 0))
+    (note,) = (store.TOP / "recipes").glob("project-wanted-*.json")
+    os.utime(note, (0, 0))
+    found = store.find(keys["wanted"])
+    assert found is not None
+    store.forget("project", lambda digest: digest == found.digests["project"])
+    assert [name for name in keys if store.find(keys[name])] == ["wanted", "new"]
+    assert len(list((store.TOP / "files").iterdir())) == 2

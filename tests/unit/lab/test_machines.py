@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from lab.agent.frames import pack, unpack
 from lab.bake import store
 from lab.cells import cells
 from lab.machines import golden, kept, qemu
-from lab.machines.accelerator import choose
+from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import CommandFailed, Finished, MachineError, Verbs
 from lab.machines.channel import Channel, Gone, Late
 from lab.machines.drivers import driver
@@ -31,6 +32,7 @@ from lab.machines.lane import QemuLane
 from lab.machines.local import LocalMachine
 from lab.machines.qmp import Monitor
 from lab.matrix.lanes import missing
+from lab.paths import PROJECT
 from lab.shell import LabError
 from lab.tasks_machines import baked, one
 
@@ -283,11 +285,17 @@ def test_this_host_does_what_a_host_can() -> None:
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
 def test_qemu_dies_with_whoever_started_it() -> None:
-    """The words that start it say so; `setpriv` becomes QEMU, whose pid is the one we end."""
-    words = "['setpriv', '--pdeathsig=KILL', '--', 'sh', '-c', 'echo $$; exec sleep 1000']"
-    script = f"import subprocess, sys; subprocess.Popen({words}); sys.stdin.read(1)"
+    """The words that start it become QEMU, whose pid is the one we end."""
+    script = (
+        "import subprocess, sys; from lab.machines.qemu import dies_with_us as words; "
+        "subprocess.Popen(words('sh', '-c', 'echo $$; exec sleep 1000')); sys.stdin.read(1)"
+    )
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
     ) as parent:
         assert parent.stdout is not None
         # Its own word, not its starter's: by then it has asked to die along.
@@ -299,3 +307,45 @@ def test_qemu_dies_with_whoever_started_it() -> None:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(child, signal.SIGKILL)
         os.close(child)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
+def test_qemu_is_not_started_when_its_starter_is_gone_already() -> None:
+    words = qemu.dies_with_us("echo", "started")
+    direct = subprocess.run(words, capture_output=True, text=True)
+    # Whoever runs the words from another process is not who they name.
+    other = subprocess.run(["sh", "-c", f"{shlex.join(words)}; :"], capture_output=True, text=True)
+    assert (direct.stdout, other.stdout) == ("started\n", "")
+
+
+def _golden(directory: Path) -> golden.Golden:
+    (directory / "disk").parent.mkdir(parents=True)
+    baked = store.Baked({"file": directory / "disk"}, {"file": "abc"}, {"release": "6.1"})
+    made_of = golden.Parts(CELL, baked, baked, baked, Accelerator("tcg", "emulated"))
+    return golden.Golden(directory, made_of, "lading")
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_a_golden_machine_in_use_is_not_removed(tmp_path: Path) -> None:
+    older, newest = _golden(tmp_path / "bookworm-lading-1"), _golden(tmp_path / "bookworm-lading-2")
+    for each in (older, newest):
+        golden.note_down(each, each.directory, "6.1")
+    user = older.hold()
+    golden.drop_older(newest.directory, CELL, "lading")
+    assert older.directory.exists()
+    del user, older
+    golden.drop_older(newest.directory, CELL, "lading")
+    assert [path.name for path in tmp_path.glob("bookworm-*")] == ["bookworm-lading-2"]
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_a_golden_machine_is_found_as_it_was_saved(tmp_path: Path) -> None:
+    made = _golden(tmp_path / "bookworm-lading-1")
+    golden.note_down(made, made.directory, "6.1")
+    with pytest.raises(LabError, match=r"disk, which bookworm-lading-1 is made of, is not there"):
+        golden.saved(made.directory)
+    (made.directory / "disk").touch()
+    assert golden.saved(made.directory) == made
+    (made.directory / "golden.json").write_text("{}")
+    with pytest.raises(LabError, match="the golden machine bookworm-lading-1 is not there any mor"):
+        golden.saved(made.directory)

@@ -204,6 +204,17 @@ def test_an_estimate_is_of_what_was_measured(tmp_path: Path) -> None:
     assert estimate(again, "fake/lading", work, (10.0, 2.0), 1, ready=["bookworm"]) == 22.0
 
 
+def test_what_two_runs_learn_at_once_is_kept(tmp_path: Path) -> None:
+    both = [Durations(tmp_path / "durations.json") for _ in range(2)]
+    for durations, cell, took in zip(both, ("bookworm", "trixie"), (4.0, 6.0), strict=True):
+        run = Run("fake", "lading", "now", "code", choose([cell]), SCENARIOS)
+        run.machines[cell] = Machine(cell, took=took)
+        durations.learn(run)
+    again = Durations(tmp_path / "durations.json")
+    found = [again.of("fake/lading", cell, PREPARE, 99.0) for cell in ("bookworm", "trixie")]
+    assert found == [4.0, 6.0]
+
+
 def test_a_broken_file_of_durations_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "durations.json").write_text("{")
     assert Durations(tmp_path / "durations.json").of("x", "y", "z", 5.0) == 5.0
