@@ -18,6 +18,7 @@ from typing import TypeAlias
 from lading.build.runmounts import CacheMount, Sharing
 from lading.files import TEMPORARY, explaining, temporary_name, write_atomically
 from lading.storage import trees
+from lading.threads import in_thread
 
 Seed: TypeAlias = Callable[[CacheMount, Path], None]
 """Fills a new cache's directory with the content that its `from` and `source` name."""
@@ -66,14 +67,14 @@ class Caches:
                     await stack.enter_async_context(self._use(mount.id).lock)
                 number = stack.enter_context(_Taken(self, mount)).number
                 async with self._use(mount.id).making:
-                    held[mount] = await asyncio.to_thread(self._directory, mount, number, seed)
+                    held[mount] = await in_thread(self._directory, mount, number, seed)
             yield held
 
     async def prune(self) -> list[Pruned]:
         """Remove every cache that no RUN uses."""
         removed: list[Pruned] = []
-        for name in await asyncio.to_thread(self._names):
-            identity = await asyncio.to_thread(self._identity, name)
+        for name in await in_thread(self._names):
+            identity = await in_thread(self._identity, name)
             use = self._uses.get(identity)
             if use is not None and use.users:
                 continue
@@ -81,7 +82,7 @@ class Caches:
             doomed = self._root / temporary_name()
             with explaining("remove a build cache"):
                 (self._root / name).rename(doomed)
-                removed.append(Pruned(identity, await asyncio.to_thread(self._remove, doomed)))
+                removed.append(Pruned(identity, await in_thread(self._remove, doomed)))
         return removed
 
     def sweep(self) -> None:

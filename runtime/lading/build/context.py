@@ -71,6 +71,12 @@ def index(source: Readable, tree: StoredTree, token: str = "") -> dict[str, byte
     return indexer.secrets
 
 
+def only_secrets(source: Readable, directory: Path, token: str) -> dict[str, bytes]:
+    """Read the secrets out of an archive that came beside a context from elsewhere."""
+    with StoredTree(directory) as tree:
+        return index(source, tree, token)
+
+
 def only_dockerfile(text: bytes, directory: Path) -> Context:
     """Give the context of a Dockerfile that came alone, as from a URL."""
     tree = StoredTree(directory)

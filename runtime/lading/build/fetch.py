@@ -30,6 +30,7 @@ from lading.files import temporary_name
 from lading.kernel.paths import Resolve, openat2
 from lading.storage.archive.pack import pack_tree
 from lading.storage.streams import ChunkReader
+from lading.threads import in_thread
 
 if TYPE_CHECKING:
     import aiohttp
@@ -103,7 +104,7 @@ async def remote_context(
         except LadingError as error:
             message = f"error downloading remote context {url}: {error.message}"
             raise type(error)(message) from error
-        context = await asyncio.to_thread(_as_context, item, directory, dockerfile)
+        context = await in_thread(_as_context, item, directory, dockerfile)
     context.secrets.update(secrets or {})
     return context
 
@@ -156,13 +157,14 @@ async def _check(url: str, response: aiohttp.ClientResponse) -> None:
 async def _keep(tree: StoredTree, name: bytes, response: aiohttp.ClientResponse) -> Item:
     total, size = sha256(), 0
     async for piece in response.content.iter_chunked(_CHUNK):
-        total.update(piece)
-        tree.spool.append(piece)
+        await in_thread(total.update, piece)
+        await in_thread(tree.spool.append, piece)
         size += len(piece)
     mtime = 0
     with suppress(TypeError, ValueError):
         modified = parsedate_to_datetime(response.headers.get("Last-Modified", ""))
         mtime = int(modified.timestamp()) * 1_000_000_000
+    await in_thread(tree.spool.flush)
     node = tree.name(name, size, total.digest(), mode=0o600, mtime=mtime)
     return Item(tree, node, name)
 
@@ -186,9 +188,9 @@ async def _cloned(address: GitAddress, directory: Path, keep_git: bool) -> Store
         await _git(place, "fetch", "--quiet", "--depth=1", "origin", address.ref)
         await _git(place, "checkout", "--quiet", "FETCH_HEAD")
         await _git(place, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
-        return await asyncio.to_thread(_take_in, place, address.directory, directory, keep_git)
+        return await in_thread(_take_in, place, address.directory, directory, keep_git)
     finally:
-        await asyncio.to_thread(shutil.rmtree, place, True)
+        await in_thread(shutil.rmtree, place, True)
 
 
 async def _git(place: Path, *words: str) -> None:

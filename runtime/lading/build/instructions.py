@@ -62,6 +62,14 @@ class RunMount:
 
     options: tuple[tuple[str, str], ...]
 
+    @property
+    def origin(self) -> str | None:
+        """What its files come from, as COPY's `from_`; None when there are none."""
+        given = dict(self.options)
+        if given.get("type", "bind") == "bind":
+            return given.get("from", "")
+        return given.get("from") or None
+
 
 @dataclass(frozen=True, slots=True)
 class Run(Instruction):
@@ -70,6 +78,7 @@ class Run(Instruction):
     command: Command
     mounts: tuple[RunMount, ...]
     network: str
+    security: str
     heredocs: tuple[Heredoc, ...]
 
 

@@ -1,7 +1,7 @@
 """Makes what `RUN --mount` asks for, as host paths that a container's mounts can name.
 
-Everything but caches is below one directory that goes away when the RUN is done; it should be in
-memory (the daemon's run directory), as secrets are in there. Writes to a bind are thus discarded.
+Everything but caches is below two directories that go away when the RUN is done: what is copied for
+a bind on disk, and so writes to it are discarded; secrets and sockets in memory.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.storage import trees
 from lading.storage.archive.extract import Extractor
 from lading.storage.archive.reader import TarReader
+from lading.threads import in_thread
 
 SECRETS_HEADER = "X-Lading-Secrets"
 """Request header of POST /build: the token whose members of the archive are secrets."""
@@ -87,28 +88,32 @@ class MountMaker:
     agents: Mapping[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def mounted(self, mounts: Sequence[Mount], place: Path) -> AsyncIterator[Mounted]:
-        """Make the mounts of one RUN; `place` is a new directory of its own, removed at the end.
+    async def mounted(
+        self, mounts: Sequence[Mount], files: Path, memory: Path
+    ) -> AsyncIterator[Mounted]:
+        """Make the mounts of one RUN; both are new directories of its own, removed at the end.
 
         Raises NotFound for a bind's source, a required secret or agent that is not there.
         """
         made = Mounted()
-        await asyncio.to_thread(place.mkdir, 0o711)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(asyncio.to_thread, trees.remove_at, place)
+            for place in (files, memory):
+                await in_thread(place.mkdir, 0o711)
+                stack.push_async_callback(in_thread, trees.remove_at, place)
             wanted = [one for one in mounts if isinstance(one, CacheMount)]
             held = await stack.enter_async_context(self.caches.held(wanted, self._seed))
             for number, mount in enumerate(mounts):
-                at = place / str(number)
+                at = memory / str(number)
                 if isinstance(mount, CacheMount):
                     made.mounts.append(_mount(mount.target, held[mount], not mount.writable))
                 elif isinstance(mount, BindMount):
-                    await asyncio.to_thread(self._copy, mount.from_, mount.source, at)
+                    at = files / str(number)
+                    await in_thread(self._copy, mount.from_, mount.source, at)
                     made.mounts.append(_mount(mount.target, at, not mount.writable))
                 elif isinstance(mount, TmpfsMount):
                     made.mounts.append(HostMount(mount.target, size=mount.size))
                 elif isinstance(mount, SecretMount):
-                    self._secret(mount, at, made)
+                    await in_thread(self._secret, mount, at, made)
                 else:
                     await self._agent(mount, at, made, stack)
             yield made

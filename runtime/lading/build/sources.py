@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
@@ -72,6 +73,9 @@ class Source(ABC):
 
     root: Node
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go
+        """Let go of what the contents are kept in."""
+
     @abstractmethod
     def children(self, node: Node) -> dict[bytes, Node]:
         """Give what is in a directory, by name."""
@@ -118,6 +122,8 @@ class Spool:
         self._pending = bytearray()
         with explaining("keep the build context"):
             self._descriptor = _nameless(directory)
+        # Also when what made it was cancelled, and nobody is there to close it.
+        self._closing = weakref.finalize(self, os.close, self._descriptor)
 
     def append(self, piece: bytes | memoryview) -> None:
         """Add bytes at `end`."""
@@ -144,9 +150,8 @@ class Spool:
 
     def close(self) -> None:
         """Let the file go."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._closing()
+        self._descriptor = -1
 
 
 class StoredTree(Source):
@@ -198,7 +203,8 @@ class StoredTree(Source):
 class DirectoryTree(Source):
     """A stage's or an image's merged file system below the directory descriptor `root_fd`.
 
-    Directories are read, and contents hashed, when they are asked for; digests are kept.
+    Directories are read, and contents hashed, when they are asked for; digests are kept. Several
+    threads may ask at once.
     """
 
     def __init__(self, root_fd: int) -> None:
@@ -210,11 +216,12 @@ class DirectoryTree(Source):
     def children(self, node: Node) -> dict[bytes, Node]:
         """Give what is in a directory, by name; a socket is nothing that can be copied."""
         if node.children is None:
-            node.children = {}
+            found: dict[bytes, Node] = {}
             for name in sorted(self._names(node)):
                 child = self._child(node.path + b"/" + name if node.path else name)
                 if child is not None:
-                    node.children[name] = child
+                    found[name] = child
+            node.children = found
         return node.children
 
     def _names(self, node: Node) -> list[bytes]:
@@ -241,9 +248,7 @@ class DirectoryTree(Source):
         else:
             node.rdev = found.st_rdev
         node.xattrs = self._xattrs(path)
-        if shared:
-            self._links[key] = node
-        return node
+        return self._links.setdefault(key, node) if shared else node
 
     def _xattrs(self, path: bytes) -> dict[str, bytes] | None:
         place = b"/proc/self/fd/%d/%s" % (self._root_fd, path)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from lading.build import instructions as ins
 from lading.build.dockerfile import Dockerfile
-from lading.build.errors import DockerfileError, WordError
-from lading.build.words import Expander
+from lading.build.errors import DockerfileError
+from lading.build.words import expand_word
 from lading.errors import InvalidParameter
 
 
@@ -57,6 +57,13 @@ class StageGraph:
             return self.stages[int(name)]
         raise InvalidParameter(f'target stage "{name}" could not be found')
 
+    def before(self, number: int, name: str) -> Stage | None:
+        """The stage that a `from` in stage `number` means; None when it is an image's name."""
+        for stage in reversed(self.stages[:number]):
+            if name.lower() == stage.origin.name:
+                return stage
+        return self.stages[int(name)] if name.isdigit() and int(name) < number else None
+
     def needed(self, target: Stage) -> list[Stage]:
         """`target` and all it needs, each behind what it needs itself."""
         wanted: set[int] = set()
@@ -81,14 +88,14 @@ def build_graph(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> StageG
     names: dict[str, int] = {}
     later = {group[0].name: group[0] for group in groups if group[0].name}
     for number, (origin, body) in enumerate(groups):
-        image = _expand(origin.image, scope, dockerfile.escape, origin.line)
+        image = expand_word(origin.image, scope, dockerfile.escape, origin.line)
         if not image:
             raise DockerfileError(f"base name ({origin.image}) should not be blank", origin.line)
         base: str | int = names.get(image.lower(), image)
         needs = set(_copied_stages(body, names, later, number))
         if isinstance(base, int):
             needs.add(base)
-        platform = _expand(origin.platform, scope, dockerfile.escape, origin.line)
+        platform = expand_word(origin.platform, scope, dockerfile.escape, origin.line)
         stages.append(Stage(number, origin, base, platform, tuple(body), frozenset(needs)))
         if origin.name:
             names[origin.name] = number
@@ -110,7 +117,7 @@ def _group(
             for name, default in instruction.values:
                 value = build_args.get(name)
                 if value is None and default is not None:
-                    value = _expand(default, scope, dockerfile.escape, instruction.line)
+                    value = expand_word(default, scope, dockerfile.escape, instruction.line)
                 global_args[name] = value
         else:
             raise DockerfileError("no build stage in current context", instruction.line)
@@ -149,14 +156,4 @@ def _sources(instruction: ins.Instruction) -> Iterator[str]:
     if isinstance(instruction, ins.Copy) and instruction.from_:
         yield instruction.from_
     elif isinstance(instruction, ins.Run):
-        for mount in instruction.mounts:
-            name = dict(mount.options).get("from")
-            if name:
-                yield name
-
-
-def _expand(text: str, scope: Mapping[str, str], escape: str, line: int) -> str:
-    try:
-        return Expander(scope, escape).word(text)
-    except WordError as error:
-        raise DockerfileError(error.message, line) from None
+        yield from filter(None, (mount.origin for mount in instruction.mounts))

@@ -9,7 +9,7 @@ import fnmatch
 import re
 from collections.abc import Mapping
 
-from lading.build.errors import WordError
+from lading.build.errors import DockerfileError, WordError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = frozenset("@*#?-$!0123456789")
@@ -42,6 +42,16 @@ def split_words(text: str, escape: str = "\\") -> list[str]:
     if current:
         words.append("".join(current))
     return words
+
+
+def expand_word(
+    text: str, scope: Mapping[str, str], escape: str, line: int, *, keep_quotes: bool = False
+) -> str:
+    """Replace the variables in a word of line `line`; raises DockerfileError."""
+    try:
+        return Expander(scope, escape, keep_quotes=keep_quotes).word(text)
+    except WordError as error:
+        raise DockerfileError(error.message, line) from None
 
 
 class Expander:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from lading.build.caches import Caches
 from lading.build.contracts import BuildFailed, Command, Report
+from lading.build.mounting import HostMount
 from lading.engine.containers import Containers
 from lading.engine.images import Images
-from lading.engine.model import AttachOptions, ContainerConfig, HostConfig
+from lading.engine.model import AttachOptions, ContainerConfig, HostConfig, Mount, TmpfsOptions
 from lading.engine.model.config import Healthcheck
 from lading.engine.transfers import Transfers
 from lading.errors import InvalidParameter, LadingError, NotFound
@@ -24,6 +24,7 @@ from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.rwlayers import RwLayer
 from lading.storage.streams import ChunkReader
+from lading.threads import in_thread
 
 if TYPE_CHECKING:
     from lading.image.registry.progress import Step
@@ -112,6 +113,7 @@ class BuildHost:
         )
         host = copy.deepcopy(self.settings.limits)
         host.network_mode = command.network
+        host.mounts = [_mount(one) for one in command.mounts] or None
         made = await self.containers.create(None, config, host)
         self.kept.append(made.id)
         try:
@@ -134,7 +136,7 @@ class BuildHost:
         if code:
             words = " ".join(command.argv)
             raise BuildFailed(f"The command '{words}' returned a non-zero code: {code}", code)
-        return await asyncio.to_thread(self._layer, self.layers.rw(container), lease)
+        return await in_thread(self._layer, self.layers.rw(container), lease)
 
     async def remove_kept(self, report: Report) -> None:
         """Remove the containers that are still there."""
@@ -189,6 +191,12 @@ def _check_platform(text: str) -> None:
         Platform.parse(text)
     except InvalidParameter as error:
         raise InvalidParameter(f"failed to parse platform {text}: {error.message}") from None
+
+
+def _mount(wanted: HostMount) -> Mount:
+    if wanted.source:
+        return Mount("bind", wanted.source, wanted.target, wanted.read_only)
+    return Mount("tmpfs", target=wanted.target, tmpfs_options=TmpfsOptions(wanted.size))
 
 
 def _pass_on(buffer: bytearray, report: Report) -> None:

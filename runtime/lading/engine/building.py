@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lading.build.caches import Caches
+from lading.build.context import Context
 from lading.build.contracts import BuildOptions, Report
 from lading.build.executor import Executor
 from lading.engine.buildhost import BuildHost, BuildSettings
@@ -57,15 +58,20 @@ class Building:
         self.caches.sweep()
 
     async def build(
-        self, dockerfile: str, options: BuildOptions, settings: BuildSettings, report: Report
+        self,
+        context: Context,
+        agents: dict[str, str],
+        options: BuildOptions,
+        settings: BuildSettings,
+        report: Report,
     ) -> Image:
-        """Build a Dockerfile's text; see `lading.build.executor.Executor.build`.
+        """Build from a context; see `lading.build.executor.Executor.build`.
 
         Containers of a build that fails are left, as Docker leaves them, unless `settings` say not.
         """
         host = self._host(settings)
         try:
-            return await Executor(self.images.store, host, options, report).build(dockerfile)
+            return await Executor(self.images.store, host, options, report).build(context, agents)
         except LadingError:
             if settings.force_remove:
                 await host.remove_kept(report)

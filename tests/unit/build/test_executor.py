@@ -14,13 +14,14 @@ import pytest
 from lading.build.caches import Caches
 from lading.build.contracts import BuildFailed, BuildOptions, Command, Report
 from lading.build.executor import Executor
-from lading.errors import NotFound, NotImplementedYet
+from lading.errors import InvalidParameter, NotFound
 from lading.image import reference
 from lading.image.store import Image, ImageStore
 from lading.storage.blobs import BlobStore
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.streams import ChunkReader
+from tests.unit.build.trees import Member, context
 
 pytestmark = pytest.mark.root
 
@@ -62,6 +63,7 @@ class FakeHost:
 
 class Bench:
     def __init__(self, root: Path) -> None:
+        self.root = root
         blobs, layers = BlobStore(root / "blobs"), LayerStore(root / "overlay2")
         self.images = ImageStore(root / "image", blobs, layers)
         for store in (blobs, layers, self.images):
@@ -69,10 +71,11 @@ class Bench:
         self.host = FakeHost(root, self.images, layers)
         self.said: list[dict[str, Any]] = []
 
-    async def build(self, text: str, **options: Any) -> Image:
+    async def build(self, text: str, *members: Member, **options: Any) -> Image:
         self.said.clear()
         made = Executor(self.images, self.host, BuildOptions(**options), self.said.append)
-        return await made.build(text)
+        with context(self.root, *members, dockerfile=text) as given:
+            return await made.build(given)
 
     @property
     def text(self) -> str:
@@ -161,8 +164,8 @@ async def test_heredocs_go_to_the_shell(bench: Bench) -> None:
 
 
 async def test_what_cannot_be_done_is_told_before_anything_runs(bench: Bench) -> None:
-    with pytest.raises(NotImplementedYet, match=r"line 3: .* COPY"):
-        await bench.build("FROM scratch\nRUN x\nCOPY a b\n")
+    with pytest.raises(InvalidParameter, match=r"line 3: RUN --security=insecure"):
+        await bench.build("FROM scratch\nRUN x\nRUN --security=insecure y\n")
     with pytest.raises(NotFound, match="No such image"):
         await bench.build("FROM nothere\n")
     assert not bench.host.commands

@@ -79,7 +79,7 @@ async def test_all_kinds_at_once(tree: Context, tmp_path: Path) -> None:
         SecretMount("t", "/run/secrets/t", "TOKEN", mode=0o440, uid=7),
         SecretMount("absent", "/run/secrets/absent"),
     ]
-    async with maker.mounted(mounts, place) as made:
+    async with maker.mounted(mounts, place, tmp_path / "memory") as made:
         assert [one.target for one in made.mounts] == ["/b", "/file", "/c", "/t", "/run/secrets/t"]
         bind, file, cached, tmpfs, secret = made.mounts
         assert (Path(bind.source) / "f").read_bytes() == b"F"
@@ -107,7 +107,7 @@ async def test_what_is_missing(
     mount: BindMount | SecretMount | SshMount, tree: Context, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFound, match=r"not found|does not exist"):
-        async with _maker(tree, tmp_path).mounted([mount], tmp_path / "run"):
+        async with _maker(tree, tmp_path).mounted([mount], tmp_path / "run", tmp_path / "memory"):
             pass
     assert not (tmp_path / "run").exists()
 
@@ -124,7 +124,7 @@ async def test_an_agent_answers_through_a_socket_of_its_own(tree: Context, tmp_p
     server = await asyncio.start_unix_server(agent, tmp_path / "agent")
     maker = _maker(tree, tmp_path, agents={"default": str(tmp_path / "agent")})
     mounts = [SshMount("default", "/a", uid=7), SshMount("other", "/b")]
-    async with maker.mounted(mounts, tmp_path / "run") as made:
+    async with maker.mounted(mounts, tmp_path / "run", tmp_path / "memory") as made:
         (mount,) = made.mounts
         assert made.env == ["SSH_AUTH_SOCK=/a"]
         assert os.stat(mount.source).st_uid == 7

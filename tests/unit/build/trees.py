@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from lading.build.context import Context, receive
 from lading.build.copying import CopyPlan, CopyRequest, Item, plan
@@ -14,6 +15,9 @@ from lading.build.sources import Source
 
 MTIME = 1_000_000_000
 KINDS = {"d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE, "p": tarfile.FIFOTYPE}
+
+
+Member: TypeAlias = tuple[tarfile.TarInfo, bytes]
 
 
 def member(
@@ -26,7 +30,7 @@ def member(
     owner: tuple[int, int] = (0, 0),
     mtime: int = MTIME,
     xattrs: dict[str, str] | None = None,
-) -> tuple[tarfile.TarInfo, bytes]:
+) -> Member:
     info = tarfile.TarInfo(name)
     info.type = KINDS.get(kind, tarfile.REGTYPE)
     info.mode = mode if mode is not None else (0o755 if kind == "d" else 0o644)
@@ -36,7 +40,7 @@ def member(
     return info, content
 
 
-def pack(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+def pack(*members: Member) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for info, content in members:
@@ -48,8 +52,9 @@ DOCKERFILE = member("Dockerfile", b"FROM scratch\n")
 
 
 @contextmanager
-def context(place: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Iterator[Context]:
-    made = receive(io.BytesIO(pack(DOCKERFILE, *members)), place)
+def context(place: Path, *members: Member, dockerfile: str = "FROM scratch\n") -> Iterator[Context]:
+    file = member("Dockerfile", dockerfile.encode())
+    made = receive(io.BytesIO(pack(file, *members)), place)
     try:
         yield made
     finally:

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import IO, TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from lading.api import buildquery, progress
 from lading.api.bodies import BodyReader
 from lading.api.call import Call
 from lading.api.responses import json_response
 from lading.api.streaming import while_connected
-from lading.build.contracts import BuildFailed, BuildOptions
-from lading.errors import InvalidParameter, LadingError, NotImplementedYet
+from lading.build.context import Context, only_secrets, receive
+from lading.build.contracts import BuildFailed, Report
+from lading.build.fetch import remote_context
+from lading.build.mounting import AGENTS_HEADER, SECRETS_HEADER, agents_of
+from lading.errors import LadingError
+from lading.threads import in_thread
 
 if TYPE_CHECKING:
     from aiohttp.web_response import StreamResponse
 
-    from lading.engine.buildhost import BuildSettings
+    from lading.image.store import Image
+
+    Work = Callable[[Report], Coroutine[Any, Any, Image]]
 
 
 async def image_build(call: Call) -> StreamResponse:
-    """ImageBuild: the context is read for its Dockerfile; COPY and ADD are answered with 501."""
-    if call.text("remote"):
-        raise NotImplementedYet("Lading's builder does not know the parameter remote yet")
+    """ImageBuild: the context is taken in whole, and then the build told of as it goes on."""
     options, settings = buildquery.options_of(call), buildquery.settings_of(call)
-    name = call.text("dockerfile") or "Dockerfile"
-    text = await asyncio.to_thread(_dockerfile, BodyReader(call.request), name)
-    messages = while_connected(call.request, _build(call, text, options, settings))
+    agents = agents_of(call.request.headers.get(AGENTS_HEADER, ""))
+    context = await _context(call)
+    work = partial(call.engine.building.build, context, agents, options, settings)
+    messages = while_connected(call.request, _build(call, context, work))
     return await progress.stream_messages(call.request, messages)
 
 
-async def _build(
-    call: Call, text: str, options: BuildOptions, settings: BuildSettings
-) -> AsyncIterator[dict[str, Any]]:
+async def _context(call: Call) -> Context:
+    """Take in what the client sends, or what `remote` names; all of the body is consumed."""
+    files, dockerfile = call.engine.building.files, call.text("dockerfile")
+    token = call.request.headers.get(SECRETS_HEADER, "")
+    body, remote = BodyReader(call.request), call.text("remote")
+    if not remote:
+        return await in_thread(receive, body, files, dockerfile, token)
+    # A client may send its secrets beside a remote context.
+    secrets = await in_thread(only_secrets, body, files, token) if token else {}
+    return await remote_context(remote, files, dockerfile, secrets)
+
+
+async def _build(call: Call, context: Context, work: Work) -> AsyncIterator[dict[str, Any]]:
     """Build, and tell of it until its end; the build ends with this iterator.
 
     A quiet build tells the image's ID alone; one that fails, all that it would have told.
@@ -42,8 +57,7 @@ async def _build(
     quiet = call.flag("q")
     said: list[dict[str, Any]] = []
     reports: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    build = call.engine.building.build(text, options, settings, reports.put_nowait)
-    task = asyncio.create_task(build)
+    task = asyncio.create_task(work(reports.put_nowait))
     task.add_done_callback(lambda _: reports.put_nowait(None))
     try:
         while (report := await reports.get()) is not None:
@@ -64,25 +78,7 @@ async def _build(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _dockerfile(body: BodyReader, name: str) -> str:
-    """Read the Dockerfile out of a context, all of which is consumed."""
-    wanted = name.removeprefix("./").lstrip("/")
-    text: str | None = None
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", body), mode="r|*") as archive:
-            for member in archive:
-                if member.name.removeprefix("./") == wanted and member.isfile():
-                    file = archive.extractfile(member)
-                    text = file.read().decode() if file else None
-    except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
-        raise InvalidParameter(f"cannot read the build context: {error}") from None
-    if text is None:
-        raise InvalidParameter(f"Cannot locate specified Dockerfile: {name}")
-    if not text:
-        raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
-    return text
+        context.close()
 
 
 async def build_prune(call: Call) -> StreamResponse:
