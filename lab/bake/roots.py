@@ -29,9 +29,9 @@ _VERSION = 3
 
 _NEED = 2 << 30
 _PACKAGES = (
-    "apparmor", "btrfs-progs", "busybox-static", "ca-certificates", "docker.io", "e2fsprogs",
-    "iproute2", "iptables", "iputils-ping", "kmod", "libnftables1", "libseccomp2", "netbase",
-    "nftables", "procps", "python3", "tini", "udev", "xfsprogs",
+    "apparmor", "btrfs-progs", "busybox-static", "ca-certificates", "docker-registry", "docker.io",
+    "e2fsprogs", "iproute2", "iptables", "iputils-ping", "kmod", "libnftables1", "libseccomp2",
+    "netbase", "nftables", "procps", "python3", "tini", "udev", "xfsprogs",
 )  # fmt: skip
 _INITS = {
     "systemd": ("systemd-sysv", "dbus"),
@@ -44,8 +44,9 @@ _FOR_SCENARIOS = ("docker>=7.1", "pytest>=8.2", "pytest-testinfra>=10.1")
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 _SPARE = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 _MASKED = (
-    "apt-daily.timer", "apt-daily-upgrade.timer", "containerd.service", "docker.service",
-    "docker.socket", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
+    "apt-daily.timer", "apt-daily-upgrade.timer", "containerd.service", "docker-registry.service",
+    "docker.service", "docker.socket", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service",
     "fstrim.timer", "getty@tty1.service", "ldconfig.service", "serial-getty@ttyS0.service",
     "systemd-firstboot.service", "systemd-tmpfiles-clean.timer", "systemd-timesyncd.service",
     "systemd-networkd.service", "xfs_scrub_all.timer", "systemd-pcrphase.service",
@@ -188,7 +189,7 @@ def _services(root: Path, init: str) -> None:
     """The agent starts with the machine; what would disturb a scenario does not."""
     if init == "sysvinit":
         (root / "etc/inittab").write_text(_INITTAB)
-        for link in root.glob("etc/rc?.d/S*docker"):
+        for link in root.glob("etc/rc?.d/S*docker*"):
             link.unlink()
         return
     units = root / "etc/systemd/system"
