@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lab.agent.frames import BrokenFrame, pack, unpack
 from lab.machines.base import MachineError
@@ -21,6 +21,14 @@ class Late(MachineError):
 
 class Gone(MachineError):
     """The machine ended."""
+
+
+class Asks(Protocol):
+    """Whatever a machine's agent can be asked through."""
+
+    def ask(self, what: str, limit: float, /, **arguments: Any) -> dict[str, Any]:
+        """Have the agent do something, and wait so many seconds for its answer."""
+        ...
 
 
 class Channel:

@@ -20,7 +20,7 @@ from lab.bake.store import TOP, Baked, find, forget, locked, workshop
 from lab.cells import Cell
 from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import MachineError
-from lab.machines.channel import Channel, Gone
+from lab.machines.channel import Asks, Channel, Gone
 from lab.machines.qemu import MEMORY, Hardware, Process, build, command_line, launch, new_disk
 from lab.owndocker import OWN
 from lab.shell import LabError
@@ -243,12 +243,16 @@ def settle(agent: Channel, cell: Cell) -> None:
     """Wait for the end of the boot, and give the machine what nobody gave it."""
     lines = ["ip link set eth0 up", "ip address add 10.0.2.15/24 dev eth0"]
     lines.append("ip route add default via 10.0.2.2")
-    if cell.init == "systemd":
-        lines.append("timeout 200 systemctl is-system-running --wait")
-    else:
-        # Nobody mounts cgroups there; an administrator who wants containers does.
-        lines.append("grep -q /sys/fs/cgroup /proc/mounts || mount -t cgroup2 none /sys/fs/cgroup")
+    lines.append(booted(cell))
     agent.ask("run", 240, command="\n".join(lines), stdin="", seconds=220)
+
+
+def booted(cell: Cell) -> str:
+    """A line for sh that waits for the end of the boot, and does what is left to do after it."""
+    if cell.init == "systemd":
+        return "timeout 200 systemctl is-system-running --wait"
+    # Nobody mounts cgroups there; an administrator who wants containers does.
+    return "grep -q /sys/fs/cgroup /proc/mounts || mount -t cgroup2 none /sys/fs/cgroup"
 
 
 def environment(made_of: Parts) -> list[str]:
@@ -261,7 +265,7 @@ def environment(made_of: Parts) -> list[str]:
     ]  # fmt: skip
 
 
-def start_runner(agent: Channel, made_of: Parts, engine: str) -> None:
+def start_runner(agent: Asks, made_of: Parts, engine: str) -> None:
     """Start the warm runner, which brings the engine up. Raises MachineError."""
     cell = made_of.cell
     command = [
