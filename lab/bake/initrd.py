@@ -95,17 +95,19 @@ class _Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def build(modules: Path, epoch: int) -> bytes:
+def build(modules: Path, epoch: int, script: str = INIT) -> bytes:
     """An initrd for the kernel whose modules are in this directory; the same bytes each time.
+
+    `script` is what it runs to find its root.
 
     Raises LabError: busybox is missing.
     """
     if not BUSYBOX.exists():
         raise LabError("/bin/busybox is missing: `apt-get install busybox-static`")
-    return archive(_entries(modules), epoch)
+    return archive(_entries(modules, script), epoch)
 
 
-def _entries(modules: Path) -> Iterator[_Entry]:
+def _entries(modules: Path, script: str) -> Iterator[_Entry]:
     directories = ("bin", "dev", "proc", "sys", "lower", "store", "new", "modules", "tmp")
     for name in directories:
         yield _Entry(name, 0o040755)
@@ -113,7 +115,7 @@ def _entries(modules: Path) -> Iterator[_Entry]:
     yield _Entry("bin/busybox", 0o100755, BUSYBOX.read_bytes())
     for name in _APPLETS:
         yield _Entry(f"bin/{name}", 0o120777, b"busybox")
-    yield _Entry("init", 0o100755, INIT.encode())
+    yield _Entry("init", 0o100755, script.encode())
     order = in_order(modules)
     for path in order:
         yield _Entry(f"modules/{Path(path).name}", 0o100644, (modules / path).read_bytes())
