@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -110,3 +112,16 @@ def _cell(file: str, name: str, given: dict[str, Any], kernels: Mapping[str, str
     if given["kernel"] not in kernels:
         raise LabError(f"{file}: [kernels] does not say where Linux {given['kernel']} is found")
     return Cell(name=name, archive=kernels[given["kernel"]], **given)
+
+
+def as_json() -> str:
+    """Every cell with its fields and description, for programs such as the Vagrantfile."""
+    described = [{**cell.facts(), "description": cell.describe()} for cell in cells().values()]
+    return json.dumps(described, indent=1)
+
+
+if __name__ == "__main__":
+    try:
+        print(as_json())
+    except LabError as error:
+        sys.exit(str(error))
