@@ -16,6 +16,7 @@ from lading.build.dockerfile import parse_instruction
 from lading.build.errors import DockerfileError, WordError
 from lading.build.lines import LogicalLine
 from lading.build.words import Expander
+from lading.durations import written
 from lading.errors import InvalidParameter
 from lading.image.model import Config, Healthcheck
 from lading.kernel.signals import parse_signal
@@ -42,12 +43,14 @@ _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 class Configurator:
     """A configuration that instructions are applied to, one after the other.
 
-    `config` is a copy of the one given; `author` is MAINTAINER's.
+    `config` is a copy of the one given; `author` is MAINTAINER's; `notes` are what the user should
+    be told of the instructions applied so far.
     """
 
     def __init__(self, base: Config, escape: str = "\\") -> None:
         self.config = copy.deepcopy(base)
         self.author = ""
+        self.notes: list[str] = []
         self._escape = escape
         self._cmd_set = False
 
@@ -127,7 +130,7 @@ class Configurator:
             for port in _ports(spec, instruction.line):
                 ports.setdefault(port, {})
         self.config.exposed_ports = ports
-        return f"EXPOSE {' '.join(specs)}"
+        return f"EXPOSE {' '.join(sorted(specs))}"
 
     @_apply.register
     def _volume(self, instruction: ins.Volume, expand: Expander) -> str:
@@ -171,19 +174,21 @@ class Configurator:
 
     @_apply.register
     def _healthcheck(self, instruction: ins.Healthcheck, _expand: Expander) -> str:
-        if instruction.command is None:
-            self.config.healthcheck = Healthcheck(test=["NONE"])
-            return "HEALTHCHECK NONE"
-        kind = "CMD-SHELL" if instruction.command.by_shell else "CMD"
-        self.config.healthcheck = Healthcheck(
-            test=[kind, *instruction.command.args],
-            interval=instruction.interval,
-            timeout=instruction.timeout,
-            start_period=instruction.start_period,
-            start_interval=instruction.start_interval,
-            retries=instruction.retries,
-        )
-        return f"HEALTHCHECK {kind} {' '.join(instruction.command.args)}"
+        before = self.config.healthcheck or Healthcheck()
+        if before.test and before.test != ["NONE"]:
+            self.notes.append(f"overriding previous HEALTHCHECK: [{' '.join(before.test)}]")
+        made = _healthcheck_of(instruction)
+        lengths = (made.interval, made.timeout, made.start_period, made.start_interval)
+        words = " ".join(made.test or ())
+        shown = f"[{words}] {' '.join(map(written, lengths))} {made.retries}"
+        # What an instruction leaves open stays as it was, as Docker merges it with the parent's.
+        made.interval = made.interval or before.interval
+        made.timeout = made.timeout or before.timeout
+        made.start_period = made.start_period or before.start_period
+        made.start_interval = made.start_interval or before.start_interval
+        made.retries = made.retries or before.retries
+        self.config.healthcheck = made
+        return f"HEALTHCHECK &{{{shown}}}"
 
     @_apply.register
     def _maintainer(self, instruction: ins.Maintainer, _expand: Expander) -> str:
@@ -204,6 +209,21 @@ def apply_changes(base: Config, changes: Sequence[str]) -> Config:
         instruction = parse_instruction(LogicalLine(number, text.strip()))
         configurator.apply(instruction, configurator.variables())
     return configurator.config
+
+
+def _healthcheck_of(instruction: ins.Healthcheck) -> Healthcheck:
+    """Give what an instruction says by itself."""
+    if instruction.command is None:
+        return Healthcheck(test=["NONE"])
+    kind = "CMD-SHELL" if instruction.command.by_shell else "CMD"
+    return Healthcheck(
+        test=[kind, *instruction.command.args],
+        interval=instruction.interval,
+        timeout=instruction.timeout,
+        start_period=instruction.start_period,
+        start_interval=instruction.start_interval,
+        retries=instruction.retries,
+    )
 
 
 def _ports(spec: str, line: int) -> list[str]:

@@ -59,7 +59,11 @@ class Executor:
                 agents=agents or {},
                 graph=graph,
                 escape=file.escape,
-                images=StepImages(self._images, cached=not self._options.no_cache),
+                images=StepImages(
+                    self._images,
+                    cached=not self._options.no_cache,
+                    cache_from=self._options.cache_from,
+                ),
                 lease=lease,
                 find=self._find,
                 origins=origins,

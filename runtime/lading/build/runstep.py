@@ -101,7 +101,7 @@ def plan_run(
     if one.network != "default":
         told.append(f"network {one.network}")
     hidden = f"sha256:{sha256(repr(told).encode()).hexdigest()}" if told else ""
-    return RunPlan(argv, declared + proxies, Words(shown, hidden), mounts, script)
+    return RunPlan(argv, declared + proxies, Words(shown, hidden, runs=True), mounts, script)
 
 
 def _told(mount: Mount, sources: Mapping[str, Source]) -> str:

@@ -123,6 +123,9 @@ class StageBuild:
             await self._settle(state, words, lambda: self._directory(state))
         else:
             shown = state.configurator.apply(one, state.scope())
+            for note in state.configurator.notes:
+                self._say(f"Note: {note}\n")
+            state.configurator.notes.clear()
             await self._settle(state, _setting(state, shown), None)
 
     async def _settle(self, state: State, words: Words, work: Work | None) -> None:

@@ -1,14 +1,19 @@
 """The image that each step leaves: found again, which is the cache, or made.
 
 An image is what a step left before when its parent is the same and its `ContainerConfig`, which
-has the step's words in `Cmd`, equals what would be made now.
+has the step's words in `Cmd`, equals what would be made now. With `cache_from` only the steps of
+these images count; what their history tells of does, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from lading import __version__
+from lading.build.cachefrom import CacheSources
 from lading.build.configure import DEFAULT_SHELL, Configurator
 from lading.build.words import expand_word
 from lading.image.model import Config, History, ImageFile, RootFs, architecture, encode_image
@@ -57,24 +62,34 @@ class State:
 class Words:
     """What stands for a step: `shown` in the history, and with `hidden` in the cache.
 
-    `hidden` is what the outcome depends on beside what Docker's history has a place for.
+    `hidden` is what the outcome depends on beside what Docker's history has a place for. A step
+    that `runs` does without the image's ENTRYPOINT.
     """
 
     shown: list[str]
     hidden: str = ""
+    runs: bool = False
 
     @property
     def key(self) -> list[str]:
         """What `ContainerConfig.Cmd` holds."""
         return [*self.shown, self.hidden] if self.hidden else list(self.shown)
 
+    @property
+    def created_by(self) -> str:
+        """What the history has."""
+        return " ".join(self.shown)
+
 
 class StepImages:
     """The images of one build's steps, in an image store; its methods block."""
 
-    def __init__(self, images: ImageStore, *, cached: bool) -> None:
+    def __init__(
+        self, images: ImageStore, *, cached: bool, cache_from: Iterable[str] | None = None
+    ) -> None:
         self._images = images
         self.cached = cached
+        self._sources = None if cache_from is None else CacheSources(images, cache_from)
 
     def find(self, state: State, words: Words) -> Image | None:
         """Find the image that the same step left on the same parent; the latest, if several."""
@@ -83,9 +98,13 @@ class StepImages:
         config, wanted = _config(state), _probe(state, words)
         for image_id in reversed(self._images.children(state.parent)):
             file = self._images.file(image_id)
-            if file.container_config == wanted and file.config == config:
+            if not _same(file.container_config, wanted) or not _same(file.config, config):
+                continue
+            if self._sources is None or self._sources.have(image_id):
                 return self._images.get(image_id)
-        return None
+        if self._sources is None or words.hidden:
+            return None
+        return self._sources.find(state.parent, words.created_by, config, wanted)
 
     def make(self, state: State, words: Words, layer: DiffId | None, *, writes: bool) -> Image:
         """Make the step's image; a step that could write (`writes`) may have no layer either."""
@@ -94,7 +113,7 @@ class StepImages:
         author = state.configurator.author or below.author
         history = History(
             created=created,
-            created_by=" ".join(words.shown),
+            created_by=words.created_by,
             author=author,
             empty_layer=not writes or layer is None,
         )
@@ -121,5 +140,15 @@ def _config(state: State) -> Config:
 
 def _probe(state: State, words: Words) -> Config:
     probe = _config(state)
-    probe.cmd, probe.entrypoint = words.key, None
+    probe.cmd = words.key
+    if words.runs:
+        probe.entrypoint = None
     return probe
+
+
+def _same(one: Config | None, other: Config) -> bool:
+    """Compare configurations but for the image that each began with.
+
+    An image that was loaded and found its parent again (`--cache-from`) names another one.
+    """
+    return one is not None and replace(one, image=other.image) == other

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lading.build.configure import Configurator, apply_changes
-from lading.build.dockerfile import parse
+from lading.build.dockerfile import parse, parse_instruction
+from lading.build.lines import LogicalLine
 from lading.errors import InvalidParameter
 from lading.image.model import Config
 
@@ -59,6 +60,29 @@ def test_healthchecks() -> None:
     shell = configured("HEALTHCHECK --retries=2 CMD curl /").healthcheck
     assert shell is not None
     assert (shell.test, shell.retries) == (["CMD-SHELL", "curl /"], 2)
+
+
+def test_a_healthcheck_keeps_what_the_one_before_said_and_it_does_not() -> None:
+    made = Configurator(Config())
+    first, second, none = (
+        made.apply(parse_instruction(LogicalLine(1, text)), {})
+        for text in (
+            "HEALTHCHECK --interval=90s --start-interval=200ms CMD a b",
+            'HEALTHCHECK --interval=1.5s --retries=3 CMD ["c"]',
+            "HEALTHCHECK NONE",
+        )
+    )
+    assert first == "HEALTHCHECK &{[CMD-SHELL a b] 1m30s 0s 0s 200ms 0}"
+    assert second == "HEALTHCHECK &{[CMD c] 1.5s 0s 0s 0s 3}"
+    assert none == "HEALTHCHECK &{[NONE] 0s 0s 0s 0s 0}"
+    check = made.config.healthcheck
+    assert check is not None
+    assert (check.test, check.interval, check.retries) == (["NONE"], 1_500_000_000, 3)
+    assert check.start_interval == 200_000_000
+    assert made.notes == [
+        "overriding previous HEALTHCHECK: [CMD-SHELL a b]",
+        "overriding previous HEALTHCHECK: [CMD c]",
+    ]
 
 
 def test_the_base_is_left_alone() -> None:

@@ -36,6 +36,7 @@ _RUNTIME_FIELDS = {
 }
 """What an image's config had for older clients; it says nothing about an image."""
 
+_NULL_WHEN_EMPTY = ("Cmd", "Entrypoint")
 _OMITTED_WHEN_EMPTY = (
     "ExposedPorts",
     "Healthcheck",
@@ -106,6 +107,8 @@ def _config(config: Config, version: Version) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(config)
     for name in _RUNTIME_FIELDS:
         shown.pop(name, None)
+    for name in _NULL_WHEN_EMPTY:
+        shown[name] = shown.get(name) or None
     for name in _OMITTED_WHEN_EMPTY:
         if not shown.get(name):
             shown.pop(name, None)
