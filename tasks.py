@@ -128,7 +128,7 @@ def compare(
         "cells": "record in these cells of the lab, their names with commas, or `all` (default: "
         "on this host)",
         "release": "the reference's release on this host (default: 28.5)",
-        "scenarios": "only these: files, folders or patterns, with commas (with --cells)",
+        "scenarios": "only these: files, folders or patterns, with commas, or `smoke` (with --cells)",
     }
 )
 @_clear
@@ -207,14 +207,29 @@ def bench(_context: Context, what: str, rounds: int = 20) -> None:
     help={
         "config": "a kernel's configuration file, packed or not",
         "running": "the running kernel's (default)",
+        "cells": "try it all in machines of these cells, their names with commas, or `all`",
         "json": "for programs",
     }
 )
 @_clear
-def check(_context: Context, config: str = "", running: bool = False, json: bool = False) -> None:
+def check(
+    _context: Context,
+    config: str = "",
+    running: bool = False,
+    cells: str = "",
+    json: bool = False,
+) -> None:
     """Say what a kernel offers a container engine, and what each missing option costs."""
     from pathlib import Path
 
+    if cells:
+        if config or running or json:
+            raise LabError("--cells tries what machines do: it goes with no other option")
+        from lab.tasks_machines import proven
+
+        if not proven([] if cells == "all" else cells.split(",")):
+            sys.exit(1)
+        return
     from lab.kernels import config as kernel
     from lab.kernels.check import as_json, as_table, check, usable
 
@@ -246,7 +261,8 @@ def list_(_context: Context) -> None:
 @task(
     help={
         "cells": "their names, with commas (default: all; `invoke lab.list` has them)",
-        "scenarios": "files, folders, functions or patterns of them, with commas (default: all)",
+        "scenarios": "files, folders, functions or patterns of them, with commas, or `smoke` for "
+        "a few from every folder (default: all)",
         "driver": "local (default), this host as the only cell; or qemu",
         "machines": "how many at once (default: as many as this host carries)",
         "shard": "a part of the scenarios, such as 2/3",

@@ -17,6 +17,7 @@ from lab.bake import kernels, roots
 from lab.bake.main import bake
 from lab.bake.store import TOP, forget_all, prune
 from lab.cells import Cell, choose
+from lab.kernels import proof
 from lab.machines.drivers import driver
 from lab.machines.golden import golden
 from lab.machines.kept import PLACE, open_again
@@ -39,6 +40,16 @@ def baked(names: Iterable[str], releases: Iterable[str], *, refresh: bool) -> No
             )
         chosen = [cell for cell in chosen if cell.userland in wanted]
     bake(chosen, refresh=refresh)
+
+
+def proven(names: Iterable[str]) -> bool:
+    """Try in a machine of each cell what `kernel.check` says of its kernel; whether that is so."""
+    good = True
+    for cell in choose(names):
+        proofs = proof.prove(cell)
+        print("\n".join(proof.lines(cell, proofs)), flush=True)
+        good = good and all(one.right for one in proofs)
+    return good
 
 
 def one(name: str) -> Cell:

@@ -80,7 +80,8 @@ class Judgement:
     def parity(self, cell: str = "") -> tuple[int, int]:
         """How many scenarios are as the reference has them, and how many were compared."""
         mine = [one for one in self.squares if cell in ("", one.result.cell)]
-        compared = [one for one in mine if one.reference is not None]
+        idle = (Status.SKIPPED, Status.NOT_RUN)
+        compared = [one for one in mine if one.reference is not None and one.status not in idle]
         return sum(one.status in (Status.SAME, Status.ALIKE) for one in compared), len(compared)
 
 

@@ -85,7 +85,7 @@ def matrix(options: Options, lane: Lane | None = None, journal: Path | None = No
         run.estimate = seconds
         kept.begin(plan.key, run)
     try:
-        _work(run, lane, plan, kept, seconds)
+        _work(run, lane, plan, kept, (seconds, options.within))
     finally:
         kept.close()
         durations.learn(run)
@@ -109,10 +109,11 @@ def _cells(options: Options) -> list[Cell]:
     return [host_cell(release) for release in options.releases]
 
 
-def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, estimate: float) -> None:
+def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, limits: tuple[float, float]) -> None:
     todo = [job for job in plan.jobs if job.key not in run.results]
     started = time.monotonic()
     finished = False
+    estimate, most = limits
     with shown(run.cells, todo, estimate) as show:
 
         def tell(entry: Machine | Result) -> None:
@@ -124,7 +125,7 @@ def _work(run: Run, lane: Lane, plan: Plan, journal: Journal, estimate: float) -
             show.tell(entry)
 
         try:
-            Floor(lane, run.engine, todo, run.at_once, tell, show.begin).run()
+            Floor(lane, run.engine, todo, run.at_once, tell, show.begin, most).run()
             finished = True
         finally:
             spent = time.monotonic() - started

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from lab.cells import Cell
+from lab.matrix import smoke
 from lab.matrix.durations import Durations, estimate, lane_key, per_cell
 from lab.matrix.lanes import Lane
 from lab.matrix.model import Job
@@ -65,10 +66,12 @@ def collect(project: Path = PROJECT) -> list[str]:
 def select(scenarios: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """Those that a pattern, a folder, a file or a function's name means; all for none.
 
-    Raises LabError: one of `wanted` means no scenario.
+    `smoke` means those of `lab.matrix.smoke`. Raises LabError: one of `wanted` means no scenario.
     """
     chosen: list[str] = []
     patterns = [one.removeprefix("scenarios/") for one in wanted if one]
+    if smoke.NAME in patterns:
+        patterns = [*(one for one in patterns if one != smoke.NAME), *smoke.SCENARIOS]
     for pattern in patterns:
         found = [name for name in scenarios if _means(pattern, name)]
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab.cells import Cell
 from lab.matrix.lanes import Lane
-from lab.matrix.model import ERROR, NOT_RUN, Job, Machine, Result
+from lab.matrix.model import ERROR, NOT_RUN, SKIPPED, Job, Machine, Result
 from lab.shell import LabError
 
 _PATIENCE = 3
@@ -37,7 +38,8 @@ class Floor:
     """The place where workers take jobs: whose turn it is, and what became of it.
 
     `tell` hears of every machine and result, one at a time; `begin` of what starts, with the
-    cell and the scenario ("" for the preparation).
+    cell and the scenario ("" for the preparation). With `within` seconds no scenario starts after
+    them: those are skipped.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Floor:
         at_once: int,
         tell: Tell,
         begin: Begin = lambda _cell, _what: None,
+        within: float = 0.0,
     ) -> None:
+        self._until = time.monotonic() + within if within else math.inf
         self._lane, self._engine, self._at_once = lane, engine, at_once
         self._tell, self._begin = tell, begin
         self._change = threading.Condition()
@@ -101,6 +105,8 @@ class Floor:
         """A cell to prepare, as long as few jobs are ready, or else a job; None at the end."""
         with self._change:
             while not self._stopped:
+                if time.monotonic() > self._until:
+                    self._skip_waiting()
                 ready = [one for one in self._lines.values() if one.state == "ready"]
                 waiting = sum(len(one.waiting) for one in ready)
                 fresh = next((one for one in self._lines.values() if one.state == "new"), None)
@@ -115,6 +121,11 @@ class Floor:
                     return None
                 self._change.wait()
         return None
+
+    def _skip_waiting(self) -> None:
+        for line in self._lines.values():
+            line.state = "ready" if line.state == "new" else line.state
+            self._drop(line, SKIPPED, "left out: the time of the run was over")
 
     def _prepare(self, line: _Line) -> None:
         started = time.monotonic()
@@ -168,6 +179,9 @@ class Floor:
     def _give_up(self, line: _Line, reason: str) -> None:
         """Leave a cell's jobs undone, with the reason; the others go on."""
         line.problem = reason
+        self._drop(line, NOT_RUN, reason)
+
+    def _drop(self, line: _Line, outcome: str, reason: str) -> None:
         while line.waiting:
             scenario = line.waiting.popleft()
-            self._tell(Result(line.cell.name, scenario, NOT_RUN, complaint=reason))
+            self._tell(Result(line.cell.name, scenario, outcome, complaint=reason))

@@ -4,17 +4,18 @@ import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lab.cells import Cell, choose
-from lab.matrix import main, plan
+from lab.matrix import main, plan, smoke
 from lab.matrix.durations import PREPARE, Durations, estimate
 from lab.matrix.journal import Journal
 from lab.matrix.main import Options, matrix
-from lab.matrix.model import ERROR, NOT_RUN, PASSED, Job, Machine, Result, Run
-from lab.matrix.plan import Plan, clock, describe, select, shard, within
+from lab.matrix.model import ERROR, NOT_RUN, PASSED, SKIPPED, Job, Machine, Result, Run
+from lab.matrix.plan import Plan, clock, collect, describe, select, shard, within
 from lab.matrix.run import Floor
 from lab.shell import LabError
 from tests.unit.lab.fakelane import FakeLane, passed
@@ -54,6 +55,22 @@ def test_a_cell_that_can_not_be_made_ready_leaves_the_others_alone() -> None:
     assert {results["bookworm", name].outcome for name in SCENARIOS} == {PASSED}
     machines = [one for one in told if isinstance(one, Machine) and one.problem]
     assert [one.cell for one in machines] == ["trixie"]
+
+
+def test_nothing_starts_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def ending(cell: str, scenario: str) -> Mapping[str, Any]:
+        now[0] += 60
+        return passed(cell, scenario)
+
+    monkeypatch.setattr("lab.matrix.run.time", SimpleNamespace(monotonic=lambda: now[0]))
+    lane, told = FakeLane(ending), list[Machine | Result]()
+    Floor(lane, "lading", jobs("bookworm", "trixie"), 1, told.append, within=100).run()
+    assert lane.ran == [("bookworm", name) for name in SCENARIOS[:2]]
+    skipped = [one for one in told if isinstance(one, Result) and one.outcome == SKIPPED]
+    assert {one.key for one in skipped} == {job.key for job in jobs("bookworm", "trixie")[2:]}
+    assert {one.complaint for one in skipped} == {"left out: the time of the run was over"}
 
 
 def test_a_machine_that_dies_costs_its_own_scenario() -> None:
@@ -296,3 +313,14 @@ def test_times_are_read_by_people(seconds: float, text: str) -> None:
 def test_only_two_engines_run_in_the_matrix(place: Path) -> None:
     with pytest.raises(LabError, match="the matrix runs lading or docker"):
         matrix(Options(engine="podman"), FakeLane(), place / "journal")
+
+
+def test_the_smoke_scenarios_exist_in_every_folder_but_the_builds() -> None:
+    every = collect()
+    chosen = select(every, ["smoke"])
+    assert sorted(chosen) == sorted(smoke.SCENARIOS)
+    folders = {name.partition("/")[0] for name in every} - {"build"}
+    assert {name.partition("/")[0] for name in chosen} == folders
+    assert select(every, ["smoke", "images"]) == [
+        name for name in every if name in chosen or name.startswith("images/")
+    ]
