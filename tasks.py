@@ -128,7 +128,7 @@ def compare(
         "cells": "record in these cells of the lab, their names with commas, or `all` (default: "
         "on this host)",
         "release": "the reference's release on this host (default: 28.5)",
-        "scenarios": "only these: files, folders or patterns, with commas, or `smoke` (with --cells)",
+        "scenarios": "only these: files, folders, patterns or `smoke`, with commas (with --cells)",
     }
 )
 @_clear
