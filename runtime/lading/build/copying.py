@@ -31,7 +31,8 @@ _ROOT = (0, 0)
 class CopyRequest:
     """One COPY or ADD with its variables replaced.
 
-    `workdir` is the image's working directory. With `from_`, the source is another stage or image.
+    `workdir` is the image's working directory. With `from_`, the source is another stage or image,
+    whose owners are kept unless `chown` tells others.
     """
 
     keyword: str
@@ -203,6 +204,7 @@ class _Placer:
         self._opened: list[StoredTree] = []
         chown = plan_.request.chown
         self._owner = owner(chown, tree.view) if chown else _ROOT
+        self._keeps = bool(plan_.request.from_) and not chown
 
     def close(self) -> None:
         """Let the contents of unpacked archives go."""
@@ -260,14 +262,13 @@ class _Placer:
                 above[path] = placed
 
     def _put(self, here: Placed, name: bytes, node: Node, source: Source, group: int) -> Placed:
-        mode, is_directory = without_set_id(node.mode), node.is_directory
+        is_directory = node.is_directory
+        mode = node.mode if self._keeps else without_set_id(node.mode)
+        ids = (node.uid, node.gid) if self._keeps else self._owner
         if self._plan.chmod is not None and not node.is_link:
             mode = stat.S_IFMT(mode) | self._plan.chmod(node.mode, is_directory)
-        return put(
-            here,
-            name,
-            Placed(mode, *self._owner, node.mtime, None, node, source, group, node.xattrs),
-        )
+        made = Placed(mode, *ids, node.mtime, None, node, source, group, node.xattrs)
+        return put(here, name, made)
 
     def _unpack(self, item: Item, group: int, scope: bytes) -> None:
         """Put an archive's content into a directory, which is the root for the links in there.

@@ -84,12 +84,17 @@ class Executor:
         """Build the stages, the last one being the target; what they say stays in their order."""
         labels = _labels(self._options.labels, shop.escape)
         steps = len(leading) + sum(1 + len(one.instructions) for one in stages) + len(labels)
-        for number, one in enumerate(leading, 1):
-            self._report({"stream": f"Step {number}/{steps} : {one.original}"})
+        number = 1
+        for number, one in enumerate(leading, 2):
+            self._report({"stream": f"Step {number - 1}/{steps} : {one.original}"})
             self._report({"stream": "\n"})
+        fault = next((one.fault for one in stages if one.fault is not None), None)
+        if fault is not None:
+            # Told before anything runs, but as Docker does: in the stream.
+            self._report({"stream": f"Step {number}/{steps} : {stages[0].origin.original}\n"})
+            raise fault
         turns, slots = Turns(self._report), asyncio.Semaphore(_AT_ONCE)
         tasks: dict[int, asyncio.Task[None]] = {}
-        number = len(leading) + 1
         for place, stage in enumerate(stages):
             made = StageBuild(shop, stage, turns.report(place), number=number, steps=steps)
             number += 1 + len(stage.instructions)

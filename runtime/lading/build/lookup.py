@@ -103,12 +103,13 @@ Excluded = Callable[[bytes], bool]
 def key(source: Source, node: Node, name: bytes, excluded: Excluded | None) -> bytes:
     """Give the digest of all that copying a node depends on: everything but times.
 
-    Of a directory that is what is in it; of a file also its name.
+    Of a directory that is its mode and owner, and what is in it; of a file also its name.
     """
     total = sha256()
     if not node.is_directory:
         total.update(_line(source, node, name))
         return total.digest()
+    total.update(_line(source, node, b""))
     for path, below in walk(source, node, excluded):
         total.update(_line(source, below, path))
     return total.digest()

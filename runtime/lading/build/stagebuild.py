@@ -87,7 +87,6 @@ class StageBuild:
             self._shop.lease.hold(diff_id)
         config = base.config if base else Config(env=[_PATH])
         state = State(base, Configurator(config, self._shop.escape), self._shop.escape)
-        self._say(f" ---> {base.id[7:19] if base else ''}\n")
         triggers, state.config.on_build = config.on_build or [], None
         if triggers:
             self._say(f"# Executing {len(triggers)} build trigger{'s'[: len(triggers) != 1]}\n")
@@ -95,9 +94,11 @@ class StageBuild:
             for one in parsing.parse(trigger).instructions:
                 check_run(one)
                 await self._step(state, one)
+        self._say(f" ---> {state.parent[7:19]}\n")
         for one in (*self._stage.instructions, *extra):
             self._announce(one)
             await self._step(state, one)
+            self._say(f" ---> {state.parent[7:19]}\n")
         if state.image is not None:
             self._report({"aux": {"ID": state.image.id}})
         return state.image
@@ -139,7 +140,6 @@ class StageBuild:
                 layer = await work() if work is not None else None
                 image = await in_thread(self._make, state, words, layer, work is not None)
         state.image = image
-        self._say(f" ---> {image.id[7:19]}\n")
 
     def _make(self, state: State, words: Words, layer: DiffId | None, writes: bool) -> Image:
         return self._shop.images.make(state, words, layer, writes=writes)

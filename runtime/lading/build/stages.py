@@ -20,7 +20,8 @@ class Stage:
     """One FROM and the instructions below it.
 
     `base` is the image's reference with variables replaced, or the number of the stage it
-    continues; `needs` are the numbers of the stages that have to be built before it.
+    continues; `needs` are the numbers of the stages that have to be built before it. With a
+    `fault` it cannot be built, which matters only when it is needed.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Stage:
     platform: str
     instructions: tuple[ins.Instruction, ...]
     needs: frozenset[int]
+    fault: DockerfileError | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +81,8 @@ class StageGraph:
 def build_graph(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> StageGraph:
     """Group instructions by stage and find what each stage needs.
 
-    Raises DockerfileError: an instruction before the first FROM, a stage that needs itself or
-    a later one, a FROM whose variables leave nothing.
+    A stage that needs itself or a later one has a fault. Raises DockerfileError: an instruction
+    before the first FROM, a FROM whose variables leave nothing.
     """
     global_args, groups = _group(dockerfile, build_args)
     scope = {name: value for name, value in global_args.items() if value is not None}
@@ -92,11 +94,16 @@ def build_graph(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> StageG
         if not image:
             raise DockerfileError(f"base name ({origin.image}) should not be blank", origin.line)
         base: str | int = names.get(image.lower(), image)
-        needs = set(_copied_stages(body, names, later, number))
+        needs, fault = set[int](), None
+        try:
+            needs.update(_copied_stages(body, names, later, number))
+        except DockerfileError as error:
+            fault = error
         if isinstance(base, int):
             needs.add(base)
         platform = expand_word(origin.platform, scope, dockerfile.escape, origin.line)
-        stages.append(Stage(number, origin, base, platform, tuple(body), frozenset(needs)))
+        made = Stage(number, origin, base, platform, tuple(body), frozenset(needs), fault)
+        stages.append(made)
         if origin.name:
             names[origin.name] = number
     return StageGraph(tuple(stages), global_args)

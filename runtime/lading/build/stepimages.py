@@ -110,7 +110,7 @@ class StepImages:
         """Make the step's image; a step that could write (`writes`) may have no layer either."""
         below = self._images.file(state.parent) if state.image else ImageFile()
         created = now()
-        author = state.configurator.author or below.author
+        author = state.configurator.author
         history = History(
             created=created,
             created_by=words.created_by,

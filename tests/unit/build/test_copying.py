@@ -341,11 +341,13 @@ def test_from_a_directory(tmp_path: Path, image: int) -> None:
     source = DirectoryTree(image)
     layer = copied("COPY /x /d", source, tmp_path, from_="0")
     assert shown(layer) == [
-        "d 755 0:0", "d/f 640 0:0", "d/g 640 0:0 > d/f", "d/l 777 0:0 > f", "d/p 644 0:0",
+        "d 755 0:0", "d/f 640 5:6", "d/g 640 5:6 > d/f", "d/l 777 0:0 > f", "d/p 644 0:0",
         "d/s 755 0:0",
     ]  # fmt: skip
     assert layer["d/f"][1] == b"hi"
     assert stat.S_ISFIFO(source.children(source.children(source.root)[b"x"])[b"p"].mode)
+    layer = copied("COPY /x/f /d", source, tmp_path, from_="0", chown="7:8")
+    assert shown(layer) == ["d 640 7:8"]
     first = plan(request("COPY /x /d"), DirectoryTree(image)).key()
     os.utime(place / "x/f", (1, 1))
     assert plan(request("COPY /x /d"), DirectoryTree(image)).key() == first

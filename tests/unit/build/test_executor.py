@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -21,7 +23,7 @@ from lading.storage.blobs import BlobStore
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.streams import ChunkReader
-from tests.unit.build.trees import Member, context
+from tests.unit.build.trees import Member, context, member
 
 pytestmark = pytest.mark.root
 
@@ -30,14 +32,22 @@ class FakeHost:
     def __init__(self, place: Path, images: ImageStore, layers: LayerStore) -> None:
         self.images, self.layers = images, layers
         self.commands: list[Command] = []
+        self.shown: list[bytes] = []
+        self.meetings: dict[str, asyncio.Barrier] = {}
         self.caches = Caches(place / "caches")
-        self.files = self.memory = place
+        self.files, self.memory = place / "files", place / "memory"
+        self.files.mkdir()
+        self.memory.mkdir()
 
     async def find_image(self, ref: str, platform: str, report: Report) -> Image:
         return self.images.get(ref)
 
     async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:
         self.commands.append(command)
+        report({"stream": f"says {command.argv[-1]}\n"})
+        self.shown += [Path(one.source).read_bytes() for one in command.mounts if one.source]
+        if command.argv[-1] in self.meetings:
+            await self.meetings[command.argv[-1]].wait()
         if command.argv[-1] == "false":
             raise BuildFailed("The command '/bin/sh -c false' returned a non-zero code: 1", 1)
         return self._layer(f"ran{len(self.commands)}", lease)
@@ -66,15 +76,19 @@ class Bench:
         self.root = root
         blobs, layers = BlobStore(root / "blobs"), LayerStore(root / "overlay2")
         self.images = ImageStore(root / "image", blobs, layers)
+        self.layers = layers
         for store in (blobs, layers, self.images):
             store.open()
         self.host = FakeHost(root, self.images, layers)
         self.said: list[dict[str, Any]] = []
 
-    async def build(self, text: str, *members: Member, **options: Any) -> Image:
+    async def build(
+        self, text: str, *members: Member, secrets: dict[str, bytes] | None = None, **options: Any
+    ) -> Image:
         self.said.clear()
         made = Executor(self.images, self.host, BuildOptions(**options), self.said.append)
         with context(self.root, *members, dockerfile=text) as given:
+            given.secrets.update(secrets or {})
             return await made.build(given)
 
     @property
@@ -169,3 +183,111 @@ async def test_what_cannot_be_done_is_told_before_anything_runs(bench: Bench) ->
     with pytest.raises(NotFound, match="No such image"):
         await bench.build("FROM nothere\n")
     assert not bench.host.commands
+
+
+async def test_copied_files_are_known_by_their_content(bench: Bench) -> None:
+    text = "FROM scratch\nWORKDIR /w\nCOPY --chown=1 f d/ ./\n"
+    first = await bench.build(text, member("f", b"1"), member("d/g", b"2"))
+    (*_, (words, empty)) = bench.created_by(first)
+    assert words.startswith("/bin/sh -c #(nop) COPY --chown=1 multi:")
+    assert words.endswith(" in ./ ")
+    assert not empty
+    touched = await bench.build(text, member("f", b"1", mtime=5), member("d/g", b"2"))
+    assert touched.id == first.id
+    assert (await bench.build(text, member("f", b"3"), member("d/g", b"2"))).id != first.id
+
+
+async def test_files_of_stages_and_images(bench: Bench) -> None:
+    await bench.build("FROM scratch\nCOPY f /of-image\n", member("f", b"1"), tags=("there",))
+    text = (
+        "FROM scratch AS a\nCOPY f /x\nFROM scratch\n"
+        "COPY --from=a /x /y\nCOPY --from=0 /x /z\nCOPY --from=there /of-image /\n"
+    )
+    image = await bench.build(text, member("f", b"1"))
+    with bench.layers.image_view(image.diff_ids) as root:
+        assert sorted(os.listdir(root)) == ["of-image", "y", "z"]
+    assert (await bench.build(text, member("f", b"1"))).id == image.id
+
+
+async def test_stages_run_side_by_side_and_speak_in_their_order(bench: Bench) -> None:
+    together = asyncio.Barrier(2)
+    bench.host.meetings = {"one": together, "two": together}
+    text = "FROM scratch AS a\nRUN one\nFROM scratch AS b\nRUN two\nFROM a\nCOPY --from=b /ran2 /\n"
+    await asyncio.wait_for(bench.build(text), 60)
+    told = [line for line in bench.text.splitlines() if line.startswith(("Step", "says"))]
+    assert told == [
+        "Step 1/6 : FROM scratch AS a",
+        "Step 2/6 : RUN one",
+        "says one",
+        "Step 3/6 : FROM scratch AS b",
+        "Step 4/6 : RUN two",
+        "says two",
+        "Step 5/6 : FROM a",
+        "Step 6/6 : COPY --from=b /ran2 /",
+    ]
+
+
+async def test_equal_steps_of_two_stages_are_done_once(bench: Bench) -> None:
+    await bench.build("FROM scratch AS a\nRUN x\nFROM scratch\nRUN x\nCOPY --from=a /ran1 /y\n")
+    assert len(bench.host.commands) == 1
+    assert bench.text.count("Using cache") == 1
+
+
+async def test_the_first_failure_in_order_is_the_one_that_is_told(bench: Bench) -> None:
+    text = "FROM scratch AS a\nRUN x\nRUN false\nFROM scratch\nCOPY no /\nCOPY --from=a x /\n"
+    with pytest.raises(BuildFailed):
+        await bench.build(text)
+    assert "COPY" not in bench.text
+
+
+async def test_what_is_bound_is_part_of_the_key_and_a_secret_is_not(bench: Bench) -> None:
+    text = "FROM scratch\nRUN --mount=source=f,target=/f --mount=type=secret,id=s,target=/s x\n"
+    first = await bench.build(text, member("f", b"1"), secrets={"s": b"a"})
+    assert bench.host.shown == [b"1", b"a"]
+    assert bench.created_by(first) == [("/bin/sh -c x", False)]
+    assert (await bench.build(text, member("f", b"1"), secrets={"s": b"b"})).id == first.id
+    await bench.build(text, member("f", b"2"), secrets={"s": b"c"})
+    assert bench.host.shown[2:] == [b"2", b"c"]
+    assert not [*bench.host.files.iterdir(), *bench.host.memory.iterdir()]
+
+
+async def test_a_heredoc_can_be_a_program(bench: Bench) -> None:
+    await bench.build("FROM scratch\nRUN <<E\n#!/bin/awk\nprogram\nE\n")
+    assert bench.host.commands[0].argv == ["/dev/pipes/E"]
+    assert bench.host.shown == [b"#!/bin/awk\nprogram\n"]
+    await bench.build("FROM scratch\nRUN <<E\n#!/bin/awk\nother\nE\n")
+    assert len(bench.host.commands) == 2
+
+
+async def test_heredocs_are_copied(bench: Bench) -> None:
+    image = await bench.build(
+        "FROM scratch\nARG v=1\nCOPY <<A <<'B' /d/\n$v \"q\"\nA\n$v\nB\n",
+    )
+    with bench.layers.image_view(image.diff_ids) as root:
+        found = {name: (Path(f"/proc/self/fd/{root}/d") / name).read_text() for name in "AB"}
+    assert found == {"A": '1 "q"\n', "B": "$v\n"}
+
+
+async def test_a_build_that_is_cancelled_ends_with_its_threads(bench: Bench) -> None:
+    bench.host.meetings = {"x": asyncio.Barrier(2)}
+    task = asyncio.create_task(bench.build("FROM scratch\nRUN x\n"))
+    while not bench.host.commands:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not bench.images.list()
+
+
+async def test_a_circle_of_stages_is_told_before_anything_runs(bench: Bench) -> None:
+    text = "FROM scratch\nRUN x\nFROM scratch AS a\nCOPY --from=0 z /\nCOPY --from=a y /\n"
+    with pytest.raises(InvalidParameter, match=r"line 5: circular dependency"):
+        await bench.build(text)
+    assert bench.text == "Step 1/5 : FROM scratch\n"
+    assert not bench.host.commands
+
+
+async def test_an_author_is_not_handed_down(bench: Bench) -> None:
+    await bench.build("FROM scratch\nMAINTAINER me\nENV a=1\n", tags=("base",))
+    assert bench.images.get("base").author == "me"
+    assert not (await bench.build("FROM base\nENV b=1\n")).author

@@ -54,9 +54,6 @@ def test_an_unknown_target_is_refused() -> None:
         ("RUN x", "no build stage in current context"),
         ("ARG a=1", "no build stage in current context"),
         ("FROM $nothing", "should not be blank"),
-        ("FROM a AS x\nCOPY --from=y . .\nFROM a AS y", "circular dependency"),
-        ("FROM a AS x\nCOPY --from=x . .", "circular dependency"),
-        ("FROM a\nCOPY --from=0 . .", "an earlier one"),
         ("FROM ${x", "missing '}'"),
     ],
 )
@@ -64,3 +61,18 @@ def test_impossible_stages_are_refused(text: str, words: str) -> None:
     with pytest.raises(DockerfileError) as caught:
         graph(text)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("FROM a AS x\nCOPY --from=y . .\nFROM a AS y", "circular dependency"),
+        ("FROM a AS x\nCOPY --from=x . .", "circular dependency"),
+        ("FROM a\nRUN --mount=from=0,target=/x y", "an earlier one"),
+    ],
+)
+def test_a_stage_of_a_circle_has_a_fault_and_the_others_have_none(text: str, words: str) -> None:
+    first, *others = graph(f"{text}\nFROM b\nCOPY --from=0 . .").stages
+    assert first.fault is not None
+    assert words in first.fault.message
+    assert not any(one.fault for one in others)
