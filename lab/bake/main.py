@@ -15,7 +15,7 @@ from lab.bake.store import Baked, Recipe, find
 from lab.cells import Cell
 from lab.shell import LabError
 
-_PROGRAMS = {
+PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mkfs.erofs": "erofs-utils",
     "dpkg-deb": "dpkg",
@@ -37,7 +37,7 @@ class _Job:
 
 def needed() -> None:
     """Raise LabError that says how to install what baking and running machines wants."""
-    lacking = sorted({pack for name, pack in _PROGRAMS.items() if shutil.which(name) is None})
+    lacking = sorted({pack for name, pack in PROGRAMS.items() if shutil.which(name) is None})
     if lacking:
         raise LabError(
             f"baking wants what is not installed: `sudo apt-get install {' '.join(lacking)}`"

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 import tasks
+from lab.bake.main import PROGRAMS
 from lab.cells import cells
+from lab.matrix.plan import collect, shard
 from lab.paths import PROJECT
 from lab.reference import RELEASES
 
@@ -62,7 +64,20 @@ def test_every_task_and_option_exists(pipeline: Any) -> None:
 
 def test_every_release_and_cell_of_the_project_has_its_job(pipeline: Any) -> None:
     assert list(values(pipeline, "release")) == list(RELEASES)
-    assert set(values(pipeline, "cell")) <= set(cells())
+    assert list(values(pipeline, "cell")) == list(cells())
+
+
+def test_the_parts_of_a_cell_are_all_there_is(pipeline: Any) -> None:
+    every = collect()
+    parts = [shard(every, which) for which in values(pipeline, "shard")]
+    assert sorted(name for part in parts for name in part) == sorted(every)
+
+
+def test_the_jobs_of_cells_install_what_machines_want(pipeline: Any) -> None:
+    installed = {word for text in texts(pipeline) if "apt-get" in text for word in text.split()}
+    bootstrap = (PROJECT / "bootstrap").read_text().split()
+    wanted = set(PROGRAMS.values()) - set(bootstrap)
+    assert wanted - {"dpkg", "gpgv"} <= installed
 
 
 def test_the_gate_is_the_developers_own(pipeline: Any) -> None:
