@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lading.api.render import containers, images
+from lading.api.versions import Version
+from lading.engine import buildcache, times
 from lading.engine.images import Listed
 from lading.errors import InvalidParameter, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
-    from lading.api.versions import Version
     from lading.engine.engine import Engine
 
+BUILDER_SIZE_UNTIL = Version(1, 42)
 KINDS = frozenset({"container", "image", "volume", "build-cache"})
 
 
@@ -28,13 +30,16 @@ async def disk_usage(engine: Engine, wanted: Set[str], version: Version) -> dict
     if unknown := sorted(wanted - KINDS):
         raise InvalidParameter(f"unknown object type: {unknown[0]}")
     chosen = wanted or KINDS
-    return {
+    shown: dict[str, Any] = {
         "LayersSize": await asyncio.to_thread(_layers_size, engine) if "image" in chosen else 0,
         "Images": await _images(engine, version) if "image" in chosen else None,
         "Containers": await _containers(engine, version) if "container" in chosen else None,
         "Volumes": await _volumes(engine) if "volume" in chosen else None,
-        "BuildCache": [] if "build-cache" in chosen else None,
+        "BuildCache": await _build_cache(engine) if "build-cache" in chosen else None,
     }
+    if version < BUILDER_SIZE_UNTIL:
+        shown["BuilderSize"] = sum(entry["Size"] for entry in shown["BuildCache"] or ())
+    return shown
 
 
 def _layers_size(engine: Engine) -> int:
@@ -50,7 +55,8 @@ async def _images(engine: Engine, version: Version) -> list[dict[str, Any]]:
 
 
 def _image(engine: Engine, listed: Listed, version: Version) -> dict[str, Any]:
-    return images.summary(engine, listed, with_shared=True, version=version)
+    shown = images.summary(engine, listed, with_shared=True, version=version)
+    return shown | {key: shown[key] or None for key in ("RepoDigests", "RepoTags")}
 
 
 async def _containers(engine: Engine, version: Version) -> list[dict[str, Any]]:
@@ -75,3 +81,20 @@ async def _volumes(engine: Engine) -> list[dict[str, Any]]:
         usage = {"UsageData": {"RefCount": count, "Size": size}}
         shown.append(msgspec.to_builtins(volume) | usage)
     return shown
+
+
+async def _build_cache(engine: Engine) -> list[dict[str, Any]]:
+    return [
+        {
+            "ID": cache.name,
+            "Type": buildcache.KIND,
+            "Description": buildcache.describe(cache),
+            "InUse": cache.in_use,
+            "Shared": False,
+            "Size": cache.size,
+            "CreatedAt": times.written(cache.created),
+            "LastUsedAt": times.written(cache.last_used),
+            "UsageCount": cache.uses,
+        }
+        for cache in await engine.building.caches.all()
+    ]

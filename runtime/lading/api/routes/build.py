@@ -16,7 +16,9 @@ from lading.build.context import Context, only_secrets, receive
 from lading.build.contracts import BuildFailed, Report
 from lading.build.fetch import remote_context
 from lading.build.mounting import AGENTS_HEADER, SECRETS_HEADER, agents_of
-from lading.errors import LadingError
+from lading.engine import buildcache
+from lading.engine.events import EventType
+from lading.errors import InvalidParameter, LadingError
 from lading.threads import in_thread
 
 if TYPE_CHECKING:
@@ -82,9 +84,33 @@ async def _build(call: Call, context: Context, work: Work) -> AsyncIterator[dict
 
 
 async def build_prune(call: Call) -> StreamResponse:
-    """BuildPrune: the cache is the images themselves, as in Docker's classic builder."""
-    call.filters()
-    return json_response({"CachesDeleted": None, "SpaceReclaimed": 0})
+    """BuildPrune: the directories of cache mounts; images of steps go with ImagePrune."""
+    allowance = buildcache.Allowance(
+        reserved=_bytes(call, "reserved-space") or _bytes(call, "keep-storage"),
+        most=_bytes(call, "max-used-space"),
+        free=_bytes(call, "min-free-space"),
+    )
+    try:
+        removed = await buildcache.prune(call.engine.building.caches, call.filters(), allowance)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"failed to prune build cache: {error.message}") from None
+    call.engine.events.publish(
+        EventType.BUILDER, "prune", "", {"reclaimed": str(sum(cache.size for cache in removed))}
+    )
+    return json_response(
+        {
+            "CachesDeleted": [cache.name for cache in removed] or None,
+            "SpaceReclaimed": sum(cache.size for cache in removed),
+        }
+    )
+
+
+def _bytes(call: Call, name: str) -> int:
+    text = call.text(name) or "0"
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidParameter(f"{name} is in bytes and expects an integer, got {text}") from None
 
 
 HANDLERS: dict[str, Callable[[Call], Awaitable[StreamResponse]]] = {
