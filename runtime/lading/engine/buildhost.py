@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from lading.build.caches import Caches
 from lading.build.contracts import BuildFailed, Command, Report
+from lading.build.destination import View
 from lading.build.mounting import HostMount
 from lading.engine.containers import Containers
 from lading.engine.images import Images
 from lading.engine.model import AttachOptions, ContainerConfig, HostConfig, Mount, TmpfsOptions
 from lading.engine.model.config import Healthcheck
+from lading.engine.mountstubs import remove_stubs
 from lading.engine.transfers import Transfers
 from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
 from lading.image.store import Image
+from lading.storage import trees
 from lading.storage.digests import DiffId, Digest
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.rwlayers import RwLayer
@@ -136,7 +140,8 @@ class BuildHost:
         if code:
             words = " ".join(command.argv)
             raise BuildFailed(f"The command '{words}' returned a non-zero code: {code}", code)
-        return await in_thread(self._layer, self.layers.rw(container), lease)
+        targets = [one.target for one in command.mounts]
+        return await in_thread(self._layer, self.layers.rw(container), targets, lease)
 
     async def remove_kept(self, report: Report) -> None:
         """Remove the containers that are still there."""
@@ -176,11 +181,21 @@ class BuildHost:
         """Store a layer that comes as an archive in pieces, held by the lease."""
         return self.layers.unpack_stream(ChunkReader(layer), lease=lease).layer.diff_id
 
-    def _layer(self, rw: RwLayer, lease: Lease) -> DiffId | None:
+    def _layer(self, rw: RwLayer, mounts: list[str], lease: Lease) -> DiffId | None:
         """Store what a read-write layer holds as a layer; None when it holds nothing."""
+        if mounts:
+            self._remove_stubs(rw, mounts)
         if not any(rw.upper.iterdir()):
             return None
         return self.store(self.layers.diff_tar(rw), lease)
+
+    def _remove_stubs(self, rw: RwLayer, mounts: list[str]) -> None:
+        upper = trees.open_root(rw.upper)
+        try:
+            with self.layers.view(rw) as merged, self.layers.image_view(rw.chain) as below:
+                remove_stubs(upper, View(merged), View(below), mounts)
+        finally:
+            os.close(upper)
 
 
 def _check_platform(text: str) -> None:
