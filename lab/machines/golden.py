@@ -21,7 +21,16 @@ from lab.cells import Cell
 from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import MachineError
 from lab.machines.channel import Asks, Channel, Gone
-from lab.machines.qemu import MEMORY, Hardware, Process, build, command_line, launch, new_disk
+from lab.machines.qemu import (
+    MEMORY,
+    Hardware,
+    Process,
+    build,
+    command_line,
+    launch,
+    needed,
+    new_disk,
+)
 from lab.owndocker import OWN
 from lab.shell import LabError
 
@@ -135,6 +144,7 @@ def golden(cell: Cell, engine: str, watch: Watch = lambda _process: None) -> Gol
     It is made now unless it is there, which takes a minute or two under emulation; `watch` is
     given its process. Raises LabError.
     """
+    needed()
     made_of = parts(cell)
     directory = TOP / "golden" / f"{cell.name}-{engine or 'bare'}-{_key(made_of, engine)}"
     found = Golden(directory, made_of, engine)

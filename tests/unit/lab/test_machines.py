@@ -227,6 +227,8 @@ def test_without_qemu_one_sentence_says_what_to_install(monkeypatch: pytest.Monk
     assert sentence in missing("qemu", ["bookworm"])
     with pytest.raises(LabError, match=sentence):
         driver("qemu")
+    with pytest.raises(LabError, match=sentence):
+        golden.golden(CELL, "")
 
 
 def test_without_kvm_machines_are_emulated_and_it_is_said() -> None:
