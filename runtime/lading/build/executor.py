@@ -88,9 +88,10 @@ class Executor:
         for number, one in enumerate(leading, 2):
             self._report({"stream": f"Step {number - 1}/{steps} : {one.original}"})
             self._report({"stream": "\n"})
-        fault = next((one.fault for one in stages if one.fault is not None), None)
+        before = shop.graph.stages[: stages[-1].number + 1]
+        fault = next((one.fault for one in before if one.fault is not None), None)
         if fault is not None:
-            # Told before anything runs, but as Docker does: in the stream.
+            # Told before anything runs, but as Docker does: in the stream, needed or not.
             self._report({"stream": f"Step {number}/{steps} : {stages[0].origin.original}\n"})
             raise fault
         turns, slots = Turns(self._report), asyncio.Semaphore(_AT_ONCE)

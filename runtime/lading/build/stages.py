@@ -21,7 +21,7 @@ class Stage:
 
     `base` is the image's reference with variables replaced, or the number of the stage it
     continues; `needs` are the numbers of the stages that have to be built before it. With a
-    `fault` it cannot be built, which matters only when it is needed.
+    `fault` it cannot be built, nor can any stage behind it.
     """
 
     number: int
