@@ -38,12 +38,11 @@ def layer_progress(action: str, layer: str, current: int, total: int) -> dict[st
 
 
 def progress_bar(current: int, total: int) -> str:
-    """Draw the bar that older clients show: `[====>      ]  1.2MB/3.4MB`."""
+    """Draw the bar that older clients show, as Docker does: `[====>      ]    1.2MB/3.4MB`."""
     if total <= 0:
         return f"{human_size(current):>8}"
-    filled = min(50, current * 50 // total)
-    bar = "=" * filled + ">" * (filled < 50)
-    return f"[{bar:<50}]  {human_size(current)}/{human_size(total)}"
+    bar = "=" * min(50, current * 50 // total) + ">"
+    return f"[{bar:<51}] {human_size(current):>8}/{human_size(total)}"
 
 
 def human_size(size: float) -> str:

@@ -46,12 +46,18 @@ def until(filters: Filters, now_nano: int) -> int | None:
 
     Raises InvalidParameter if there are several, or for what is neither moment nor duration.
     """
-    values = filters.get("until", ())
-    if not values:
-        return None
-    if len(values) > 1:
+    limits = moments_of(filters, now_nano)
+    if len(limits) > 1:
         raise InvalidParameter("more than one until filter specified")
-    return moments.parse("until", values[0], now_nano)
+    return limits[0] if limits else None
+
+
+def moments_of(filters: Filters, now_nano: int) -> list[int]:
+    """Read all terms `until` as nanoseconds since the epoch.
+
+    Raises InvalidParameter for what is neither moment nor duration.
+    """
+    return [moments.parse("until", value, now_nano) for value in filters.get("until", ())]
 
 
 def _has(labels: Mapping[str, str], term: str) -> bool:

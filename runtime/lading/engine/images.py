@@ -14,14 +14,15 @@ from lading.engine import filters as terms
 from lading.engine import times
 from lading.engine.events import EventBus, EventType
 from lading.engine.filters import Filters
-from lading.errors import InvalidParameter, LadingError
+from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
-from lading.image.archives import LoadEvent, import_, load, save
+from lading.image.archives import LoadEvent, chosen, import_, load, save
 from lading.image.model import Config
+from lading.image.registry.platforms import Platform, mismatch
 from lading.image.store import HistoryItem, Image, ImageStore, ImageUsers, Removal
-from lading.storage.streams import Readable
+from lading.storage.streams import Progress, Readable
 
-LIST_FILTERS = ("dangling", "label", "label!", "before", "since", "reference", "until")
+LIST_FILTERS = ("dangling", "label", "before", "since", "reference", "until")
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 
 BATCH = 256 * 1024
@@ -54,9 +55,15 @@ class Images:
         """Which containers use an image."""
         self._events = events
 
-    def get(self, ref: str) -> Image:
-        """Find an image by ID, short ID, name or name@digest; raises NotFound."""
-        return self.store.get(ref)
+    def get(self, ref: str, platform: Platform | None = None) -> Image:
+        """Find an image by ID, short ID, name or name@digest.
+
+        Raises NotFound when there is none, or it is not for the platform that is asked for.
+        """
+        image = self.store.get(ref)
+        if platform is not None and (complaint := mismatch(ref, image, platform)):
+            raise NotFound(complaint)
+        return image
 
     def list(self, *, all: bool = False, filters: Filters | None = None) -> list[Listed]:  # noqa: A002 - the API's own word
         """Give the images that pass the filters, newest first; parents of others only if `all`.
@@ -73,9 +80,9 @@ class Images:
             and self._passes(image, chosen)
         ]
 
-    def history(self, ref: str) -> Sequence[HistoryItem]:
+    def history(self, ref: str, platform: Platform | None = None) -> Sequence[HistoryItem]:
         """Give the steps that made an image, newest first."""
-        return self.store.history(self.get(ref))
+        return self.store.history(self.get(ref, platform))
 
     def tag(self, ref: str, repository: str, tag: str) -> None:
         """Give an image one more name."""
@@ -85,10 +92,20 @@ class Images:
         self._publish("tag", image, name.familiar)
 
     async def remove(
-        self, ref: str, *, force: bool = False, prune: bool = True
+        self,
+        ref: str,
+        *,
+        force: bool = False,
+        prune: bool = True,
+        platforms: Sequence[Platform] = (),
     ) -> Sequence[Removal]:
-        """Untag an image, and delete it and its untagged parents when no name is left."""
+        """Untag an image, and delete it and its untagged parents when no name is left.
+
+        Raises NotFound when it is not for each of `platforms`, Conflict when it is in use.
+        """
         image = self.get(ref)
+        for platform in platforms:
+            self.get(ref, platform)
         removals = await asyncio.to_thread(
             self.store.remove, ref, force=force, prune=prune, users=self.users
         )
@@ -96,7 +113,10 @@ class Images:
         return removals
 
     async def prune(self, filters: Filters | None = None) -> Pruned:
-        """Delete the images that no container uses: untagged ones, or all with `dangling=false`."""
+        """Delete the images that no container uses: untagged ones, or all with `dangling=false`.
+
+        An image in use keeps, as with Docker, the last of its names only.
+        """
         chosen = filters or {}
         terms.check(chosen, PRUNE_FILTERS)
         only_dangling = terms.flag(chosen, "dangling", default=True)
@@ -108,34 +128,44 @@ class Images:
                 (only_dangling and image.tags)
                 or not terms.has_labels(chosen, image.config.labels)
                 or (limit is not None and _created(image) > limit)
-                or self.users(image.id)
                 or self.store.children(image.id)
             ):
                 continue
             gone = await self._remove_all_names(image)
             removals += gone
-            if any(removal.deleted == image.id for removal in gone):
-                space += image.size
+            space += sum(removal.freed for removal in gone)
         self._events.publish(EventType.IMAGE, "prune", "", {"reclaimed": str(space)})
         return Pruned(removals, space)
 
     async def load(
-        self, source: Readable, report: Callable[[LoadEvent], None] | None = None
+        self,
+        source: Readable,
+        report: Callable[[LoadEvent], None] | None = None,
+        platform: Platform | None = None,
     ) -> None:
-        """Load the images of an archive; `report` is called in the event loop's thread."""
+        """Load the images of an archive, only those for a platform if one is given.
+
+        `report` is called in the event loop's thread.
+        """
         loop = asyncio.get_running_loop()
 
         def told(event: LoadEvent) -> None:
             if report is not None:
                 loop.call_soon_threadsafe(report, event)
 
-        for loaded in await asyncio.to_thread(load, self.store, source, told):
+        for loaded in await asyncio.to_thread(load, self.store, source, told, platform):
             name = loaded.reference or loaded.image.id
             self._publish("load", loaded.image, name)
 
-    def save(self, refs: Sequence[str]) -> AsyncIterator[bytes]:
-        """Give an archive of images; NotFound is raised before the first byte."""
-        images = [self.get(ref) for ref in refs]
+    def save(self, refs: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
+        """Give an archive of images.
+
+        Raises NotFound, and LadingError for an image that is not for the platform asked for,
+        before the first byte.
+        """
+        images = chosen(self.store, refs)
+        if platform is not None and any(mismatch("", image, platform) for image in images):
+            raise LadingError(f"no suitable export target found for platform {platform}")
         archive = save(self.store, refs)
         for image in images:
             self._publish("save", image, image.id)
@@ -150,8 +180,13 @@ class Images:
         message: str = "",
         changes: Sequence[str] = (),
         platform: str = "",
+        origin: str = "-",
+        progress: Progress | None = None,
     ) -> Image:
-        """Make an image of a root file system's tar."""
+        """Make an image of a root file system's tar, which comes from `origin`.
+
+        `progress` is called in the thread that unpacks.
+        """
         image = await asyncio.to_thread(
             import_,
             self.store,
@@ -161,8 +196,10 @@ class Images:
             message=message,
             config=apply_changes(Config(), changes),
             platform=platform,
+            origin=origin,
+            progress=progress,
         )
-        self._publish("import", image, repository or image.id)
+        self._publish("import", image, image.id)
         return image
 
     def _listed(self, image: Image, filters: Filters, *, with_parents: bool) -> Listed | None:
@@ -184,11 +221,10 @@ class Images:
     def _passes(self, image: Image, filters: Filters) -> bool:
         """Apply the filters about time and labels."""
         created = _created(image)
-        limit = terms.until(filters, time.time_ns())
         return (
             all(created < _created(self.get(ref)) for ref in filters.get("before", ()))
             and all(created > _created(self.get(ref)) for ref in filters.get("since", ()))
-            and (limit is None or created < limit)
+            and all(created < limit for limit in terms.moments_of(filters, time.time_ns()))
             and terms.has_labels(filters, image.config.labels)
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from lading.engine import filters as terms
 from lading.engine.events import EventBus, EventType
 from lading.engine.filters import Filters
 from lading.engine.settings import Settings
-from lading.errors import InvalidParameter, NotFound
+from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
+from lading.image.model import CONFIG_MAX
+from lading.image.model import Platform as Described
 from lading.image.reference import Reference
 from lading.image.store import ImageStore
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from lading.image.registry.search import Result
     from lading.image.registry.settings import Credentials, RegistrySettings
 
+
+FULL_ID = re.compile("(sha256:)?[0-9a-f]{64}")
 
 SEARCH_FILTERS = ("is-automated", "is-official", "stars")
 
@@ -94,15 +99,14 @@ class Transfers:
         repository = reference.parse(name)
         wanted = tag or repository.tag
         known = [reference.parse(text) for image in self._store.list() for text in image.tags]
-        found = [
-            ref
-            for ref in known
-            if ref.name == repository.name and (not wanted or ref.tag == wanted)
-        ]
-        if not found:
+        here = [ref for ref in known if ref.name == repository.name]
+        if not here:
             raise NotFound(
                 f"An image does not exist locally with the tag: {repository.familiar_name}"
             )
+        found = [ref for ref in here if wanted in ("", ref.tag)]
+        if not found:
+            raise NotFound(f"tag does not exist: {repository.familiar_name}:{wanted}")
         return sorted(found, key=lambda ref: ref.tag)
 
     async def push(self, ref: Reference, credentials: Credentials, report: Report) -> Pushed:
@@ -111,13 +115,29 @@ class Transfers:
         self._publish("push", ref)
         return pushed
 
-    async def manifest(self, ref: Reference, credentials: Credentials) -> RawManifest:
-        """Ask a registry for an image's manifest, or its index."""
-        from lading.image.registry.client import connect
+    async def inspect(
+        self, name: str, credentials: Credentials
+    ) -> tuple[RawManifest, list[Described]]:
+        """Ask a registry for an image's manifest, or its index, and the platforms it is for.
 
-        named = ref.with_default_tag()
+        Raises NotFound in Docker's words, Unauthorized, Unavailable, InvalidParameter.
+        """
+        from lading.image.registry.client import connect
+        from lading.image.registry.manifests import Index, decode, platform_of
+
+        if FULL_ID.fullmatch(name):
+            raise LadingError("no manifest found for full image ID")
+        named = reference.parse(name).with_default_tag()
         async with await connect(named, credentials, self._registries(), pull=True) as client:
-            return await client.manifest(named.digest or named.tag)
+            try:
+                raw = await client.manifest(named.digest or named.tag)
+            except NotFound:
+                raise NotFound("manifest unknown: manifest unknown") from None
+            parsed = decode(raw.data, raw.media_type)
+            if isinstance(parsed, Index):
+                return raw, [one.platform for one in parsed.manifests if one.platform is not None]
+            config = await client.document(parsed.config.digest, CONFIG_MAX)
+        return raw, [platform_of(config)]
 
     async def check_login(self, host: str, credentials: Credentials) -> None:
         """Ask a registry whether it takes a login; raises Unauthorized, Unavailable."""

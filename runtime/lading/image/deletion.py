@@ -36,12 +36,14 @@ ImageUsers: TypeAlias = Callable[[Digest], Sequence[ImageUser]]
 class Removal:
     """One item of `DELETE /images/{name}`'s answer: exactly one of the two texts is not empty.
 
-    `deleted` is an image's ID, or with `is_layer` the chain ID of a layer that went with it.
+    `deleted` is an image's ID, or with `is_layer` the chain ID of a layer that went with it;
+    an image's `freed` is how many bytes of layers went with it that nothing else has.
     """
 
     untagged: str = ""
     deleted: str = ""
     is_layer: bool = False
+    freed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +113,22 @@ class Deletion:
             self._refuse(image_id, obstacle)
         parent = self._store.parent(image_id)
         self._untag(*self._store.names.of(image_id))
-        file = self._store.forget(image_id)
-        self.removals.append(Removal(deleted=image_id))
-        self._free(file.diff_ids)
+        self._free(image_id, self._store.forget(image_id).diff_ids)
         if prune and parent:
             self._delete(parent, force=False, prune=True, quiet=True)
 
-    def _free(self, diff_ids: tuple[Digest, ...]) -> None:
+    def _free(self, image_id: Digest, diff_ids: tuple[Digest, ...]) -> None:
         """Free the layers that nothing uses any more; report them from the top, as chain IDs."""
+        retired = self._store.layers.retire_unused(diff_ids, self._store.used_layers())
+        self.retired += retired
+        freed = sum(one.layer.size for one in retired)
+        self.removals.append(Removal(deleted=image_id, freed=freed))
         used = self._store.used_chains()
         self.removals += [
             Removal(deleted=chain_id, is_layer=True)
             for chain_id in reversed(chain_ids(diff_ids))
             if chain_id not in used
         ]
-        self.retired += self._store.layers.retire_unused(diff_ids, self._store.used_layers())
 
     def _obstacle(self, image_id: Digest, *, force: bool, names: bool = True) -> _Obstacle | None:
         """Find the first reason not to delete; `force` passes over the soft ones."""

@@ -122,5 +122,7 @@ def test_what_a_push_means() -> None:
         "reg:5000/team/app:v2"
     ]
     assert [ref.tag for ref in service.to_push("reg:5000/team/app", "")] == ["v1", "v2"]
-    with pytest.raises(NotFound, match="does not exist locally with the tag: reg:5000/team/app"):
+    with pytest.raises(NotFound, match=r"^tag does not exist: reg:5000/team/app:v3$"):
         service.to_push("reg:5000/team/app", "v3")
+    with pytest.raises(NotFound, match=r"does not exist locally with the tag: reg:5000/other$"):
+        service.to_push("reg:5000/other", "v1")

@@ -187,5 +187,5 @@ def test_sizes(size: int, text: str) -> None:
 
 
 def test_progress() -> None:
-    assert progress_bar(50, 100) == "[" + "=" * 25 + ">" + " " * 24 + "]  50B/100B"
+    assert progress_bar(50, 100) == "[" + "=" * 25 + ">" + " " * 25 + "]      50B/100B"
     assert layer_progress("Loading layer", "abc", 1, 0)["progressDetail"] == {"current": 1}

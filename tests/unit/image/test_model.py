@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.errors import InvalidParameter
-from lading.image.archives.importing import parse_platform
 from lading.image.model import (
     Config,
     Healthcheck,
@@ -18,7 +17,6 @@ from lading.image.model import (
     Manifest,
     RootFs,
     SavedImage,
-    architecture,
     chain_ids,
     decode,
     decode_image,
@@ -151,12 +149,3 @@ def test_chain_ids() -> None:
     one, two = digest(b"1"), digest(b"2")
     assert chain_ids(()) == []
     assert chain_ids((one, two)) == [one, digest(f"{one} {two}".encode())]
-
-
-def test_platforms() -> None:
-    assert parse_platform("") == ("linux", architecture(), "")
-    assert parse_platform("linux/arm64/v8") == ("linux", "arm64", "v8")
-    assert parse_platform("Linux/AMD64") == ("linux", "amd64", "")
-    for bad in ("linux/", "a/b/c/d", "linux/arm 64", "windows/amd64"):
-        with pytest.raises(InvalidParameter):
-            parse_platform(bad)

@@ -156,7 +156,7 @@ def test_the_last_name_takes_the_image_with_it(store: ImageStore, reopen: Opener
     top, bottom = reversed(chain_ids(image.diff_ids))
     assert removed == [
         Removal(untagged="app:1"),
-        Removal(deleted=image.id),
+        Removal(deleted=image.id, freed=image.size),
         Removal(deleted=top, is_layer=True),
         Removal(deleted=bottom, is_layer=True),
     ]

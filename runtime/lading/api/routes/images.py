@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lading.api import platforms
 from lading.api.call import Call
 from lading.api.render.images import details, history, summary
 from lading.api.responses import empty, json_response
@@ -28,13 +29,16 @@ async def image_list(call: Call) -> StreamResponse:
 
 async def image_inspect(call: Call) -> StreamResponse:
     """ImageInspect."""
-    image = call.engine.images.get(call.name)
+    platform = platforms.one_asked_for(call, platforms.INSPECT_SINCE)
+    image = call.engine.images.get(call.name, platform)
     return json_response(details(call.engine, image, call.version))
 
 
 async def image_history(call: Call) -> StreamResponse:
     """ImageHistory."""
-    return json_response([history(item) for item in call.engine.images.history(call.name)])
+    platform = platforms.one_asked_for(call, platforms.ARCHIVES_SINCE)
+    steps = call.engine.images.history(call.name, platform)
+    return json_response([history(item) for item in steps])
 
 
 async def image_tag(call: Call) -> StreamResponse:
@@ -46,7 +50,10 @@ async def image_tag(call: Call) -> StreamResponse:
 async def image_delete(call: Call) -> StreamResponse:
     """ImageDelete."""
     removals = await call.engine.images.remove(
-        call.name, force=call.flag("force"), prune=not call.flag("noprune")
+        call.name,
+        force=call.flag("force"),
+        prune=not call.flag("noprune"),
+        platforms=platforms.asked_for(call, platforms.DELETE_SINCE, "platforms"),
     )
     return json_response(_shown(removals))
 

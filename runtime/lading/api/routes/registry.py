@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from lading.api import progress, registryauth
+from lading.api import platforms, progress, registryauth
 from lading.api.call import Call
 from lading.api.responses import json_response
 from lading.image import reference
-from lading.image.registry.manifests import Index, decode
 from lading.image.registry.progress import Step
 
 if TYPE_CHECKING:
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
 def step_message(step: Step) -> dict[str, Any]:
     """Return a step of a transfer as Docker's progress stream has it."""
     if step.current is not None:
-        return progress.layer_progress(step.status, step.id, step.current, step.total or 0)
-    shown: dict[str, Any] = {"status": step.status}
+        shown = progress.layer_progress(step.status, step.id, step.current, step.total or 0)
+        return shown if step.id else {k: v for k, v in shown.items() if k != "id"}
+    shown = {"status": step.status}
     if step.id and not step.status.startswith("Pulling from"):
         shown["progressDetail"] = {}
     if step.id:
@@ -57,7 +57,15 @@ async def image_push(call: Call) -> StreamResponse:
     """ImagePush: a tag, or without one all that the repository has here."""
     credentials = registryauth.from_header(call.request.headers.get(registryauth.HEADER, ""))
     named = reference.parse(call.name)
+    platform = platforms.one_asked_for(call, platforms.PUSH_SINCE)
+    if platform is not None:
+        call.engine.images.get(_pushed_name(call), platform)
     return await progress.stream_messages(call.request, _push(call, named, credentials))
+
+
+def _pushed_name(call: Call) -> str:
+    tag = call.text("tag")
+    return f"{call.name}:{tag}" if tag else call.name
 
 
 async def _push(
@@ -88,11 +96,7 @@ async def system_auth(call: Call) -> StreamResponse:
 async def distribution_inspect(call: Call) -> StreamResponse:
     """DistributionInspect: an image's descriptor and platforms, asked of its registry."""
     credentials = registryauth.from_header(call.request.headers.get(registryauth.HEADER, ""))
-    raw = await call.engine.transfers.manifest(reference.parse(call.name), credentials)
-    parsed = decode(raw.data, raw.media_type)
-    platforms = []
-    if isinstance(parsed, Index):
-        platforms = [entry.platform for entry in parsed.manifests if entry.platform is not None]
+    raw, platforms = await call.engine.transfers.inspect(call.name, credentials)
     descriptor = {"mediaType": raw.media_type, "digest": raw.digest, "size": len(raw.data)}
     return json_response({"Descriptor": descriptor, "Platforms": platforms})
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from lading.image.archives.importing import import_
 from lading.image.archives.intake import LayerProgress
 from lading.image.archives.loading import Loaded, LoadEvent, load
-from lading.image.archives.saving import save
+from lading.image.archives.saving import chosen, save
 
-__all__ = ["LayerProgress", "LoadEvent", "Loaded", "import_", "load", "save"]
+__all__ = ["LayerProgress", "LoadEvent", "Loaded", "chosen", "import_", "load", "save"]

@@ -6,6 +6,7 @@ from lading import __version__
 from lading.errors import InvalidParameter
 from lading.image.model import Config, History, ImageFile, RootFs, architecture, encode_image
 from lading.image.reference import parse_tagged
+from lading.image.registry.platforms import Platform
 from lading.image.store import Image, ImageStore, now
 from lading.storage.streams import Progress, Readable
 
@@ -19,23 +20,24 @@ def import_(
     message: str = "",
     config: Config | None = None,
     platform: str = "",
+    origin: str = "-",
     progress: Progress | None = None,
 ) -> Image:
     """Make a one-layer image of a root file system tar, compressed or not.
 
-    `config` is what `--change` made of an empty one. Raises InvalidParameter for a bad name,
-    platform or archive; nothing stays then.
+    `config` is what `--change` made of an empty one, `origin` where the tar is from. Raises
+    InvalidParameter for a bad name, platform or archive; nothing stays then.
     """
     name = parse_tagged(repository, tag) if repository else None
-    os, machine, variant = parse_platform(platform)
+    made_for = _platform(platform)
     with store.lease() as lease:
         layer = store.layers.unpack_stream(source, progress=progress, lease=lease).layer
         created = now()
-        comment = message or "Imported from -"
+        comment = message or f"Imported from {origin}"
         file = ImageFile(
-            architecture=machine,
-            variant=variant,
-            os=os,
+            architecture=made_for.architecture,
+            variant=made_for.variant,
+            os=made_for.os,
             comment=comment,
             config=config or Config(),
             container_config=Config(),
@@ -50,14 +52,13 @@ def import_(
     return store.get(image.id)
 
 
-def parse_platform(text: str) -> tuple[str, str, str]:
-    """Split `os[/architecture[/variant]]`; this machine's where nothing is given."""
+def _platform(text: str) -> Platform:
+    """Read what the image is said to be for; this machine's platform where nothing is said."""
     if not text:
-        return "linux", architecture(), ""
-    parts = text.lower().split("/")
-    if len(parts) > 3 or not all(part and part.replace("_", "").isalnum() for part in parts):
-        raise InvalidParameter(f'invalid platform "{text}": expected os/architecture/variant')
-    os, machine, variant = [*parts, "", ""][:3]
-    if os != "linux":
-        raise InvalidParameter(f'operating system "{os}" is not supported: images here are linux')
-    return os, machine or architecture(), variant
+        return Platform("linux", architecture())
+    platform = Platform.parse(text)
+    if platform.os != "linux":
+        raise InvalidParameter(
+            f"operating system is not supported: images here are linux, not {platform.os}"
+        )
+    return platform

@@ -17,11 +17,11 @@ from lading.image.model import (
     Index,
     Manifest,
     SavedImage,
-    architecture,
     decode,
     decode_image,
 )
 from lading.image.reference import Reference, parse
+from lading.image.registry.platforms import Platform, host
 from lading.image.store import Image, ImageStore
 from lading.storage.digests import Digest
 from lading.storage.layers import Layer
@@ -56,18 +56,22 @@ class _Found:
 
 
 def load(
-    store: ImageStore, source: Readable, report: Callable[[LoadEvent], None] | None = None
+    store: ImageStore,
+    source: Readable,
+    report: Callable[[LoadEvent], None] | None = None,
+    platform: Platform | None = None,
 ) -> list[Loaded]:
     """Load every image in a `docker save` or OCI layout archive, compressed or not.
 
-    `report` is told of layers as they are unpacked and of images as they are there. All images are
-    checked before the first one is registered; when this raises, nothing was loaded.
+    With `platform` those for another one are left out. `report` is told of layers as they are
+    unpacked and of images as they are there. All images are checked before the first one is
+    registered; when this raises, nothing was loaded.
     """
     tell = report or _ignore
     with store.lease() as lease:
         intake = Intake(store.layers, lease, tell)
         intake.read(source)
-        found = list(_images(intake))
+        found = _only_for(platform, list(_images(intake, platform or host())))
         return [loaded for one in found for loaded in _register(store, one, tell)]
 
 
@@ -75,7 +79,21 @@ def _ignore(event: LoadEvent) -> None:
     del event
 
 
-def _images(intake: Intake) -> Iterator[_Found]:
+def _only_for(platform: Platform | None, found: list[_Found]) -> list[_Found]:
+    """Leave out what is not for the platform that was asked for; something has to be left."""
+    if platform is None or not found:
+        return found
+    fitting = []
+    for one in found:
+        file = decode_image(one.config)
+        if platform.runs(Platform(file.os or "linux", file.architecture, file.variant)):
+            fitting.append(one)
+    if not fitting:
+        raise _none_for(platform)
+    return fitting
+
+
+def _images(intake: Intake, platform: Platform) -> Iterator[_Found]:
     listing = intake.document("manifest.json")
     if listing is not None:
         for saved in decode(listing, list[SavedImage], "manifest.json"):
@@ -87,7 +105,7 @@ def _images(intake: Intake) -> Iterator[_Found]:
             "the archive is no image archive: it has neither a manifest.json nor an index.json"
         )
     for descriptor in decode(index, Index, "index.json").manifests:
-        yield from _oci_images(intake, descriptor, 0)
+        yield from _oci_images(intake, descriptor, platform, 0)
 
 
 def _saved_image(intake: Intake, saved: SavedImage) -> _Found:
@@ -109,15 +127,17 @@ def _tagged(text: str) -> Reference:
     return name
 
 
-def _oci_images(intake: Intake, descriptor: Descriptor, depth: int) -> Iterator[_Found]:
-    """Find the images of one descriptor; of an index, the one for this machine."""
+def _oci_images(
+    intake: Intake, descriptor: Descriptor, platform: Platform, depth: int
+) -> Iterator[_Found]:
+    """Find the images of one descriptor; of an index, the one for the platform."""
     if depth > _NESTING_MAX:
         raise InvalidParameter("the archive has indexes nested too deeply")
     if descriptor.media_type in {OCI_INDEX, DOCKER_INDEX}:
         index: Index = decode(intake.blob(descriptor.digest), Index, "image index")
-        for inner in _fitting(index.manifests):
+        for inner in _fitting(index.manifests, platform):
             inner.annotations = {**(inner.annotations or {}), **(descriptor.annotations or {})}
-            yield from _oci_images(intake, inner, depth + 1)
+            yield from _oci_images(intake, inner, platform, depth + 1)
         return
     manifest: Manifest = decode(intake.blob(descriptor.digest), Manifest, "image manifest")
     if manifest.config.media_type not in {OCI_CONFIG, DOCKER_CONFIG}:
@@ -127,17 +147,21 @@ def _oci_images(intake: Intake, descriptor: Descriptor, depth: int) -> Iterator[
     yield _Found(config, _annotated_names(descriptor), "")
 
 
-def _fitting(manifests: list[Descriptor]) -> list[Descriptor]:
-    """Choose the manifest for this machine; without platforms there is nothing to choose by."""
+def _fitting(manifests: list[Descriptor], platform: Platform) -> list[Descriptor]:
+    """Choose the manifests for a platform; without platforms there is nothing to choose by."""
     mine = [
         one
         for one in manifests
         if one.platform is None
-        or (one.platform.os == "linux" and one.platform.architecture == architecture())
+        or (one.platform.os, one.platform.architecture) == (platform.os, platform.architecture)
     ]
     if not mine:
-        raise InvalidParameter(f"the archive has no image for linux/{architecture()}")
+        raise _none_for(platform)
     return mine
+
+
+def _none_for(platform: Platform) -> InvalidParameter:
+    return InvalidParameter(f"the archive has no image for {platform}")
 
 
 def _annotated_names(descriptor: Descriptor) -> list[Reference]:

@@ -54,25 +54,29 @@ def save(store: ImageStore, references: Sequence[str]) -> Iterator[bytes]:
     A repository without a tag stands for all its tags; an ID saves the image without a name.
     NotFound for an unknown image is raised before the first byte.
     """
-    if not references:
-        raise InvalidParameter("no image names to save were given")
-    chosen = _choose(store, references)
-    return _write(store, chosen)
+    return _write(store, _choose(store, references))
+
+
+def chosen(store: ImageStore, references: Sequence[str]) -> list[Image]:
+    """Return the images that `save` would put into an archive; raises as it does."""
+    return [one.image for one in _choose(store, references)]
 
 
 def _choose(store: ImageStore, references: Sequence[str]) -> list[_Chosen]:
-    chosen: dict[Digest, _Chosen] = {}
+    if not references:
+        raise InvalidParameter("no image names to save were given")
+    found: dict[Digest, _Chosen] = {}
     for text in references:
         try:
             names, image = _named(store, text)
         except NotFound:
             raise NotFound(f"No such image: {text}") from None
-        entry = chosen.setdefault(image.id, _Chosen(image))
+        entry = found.setdefault(image.id, _Chosen(image))
         for name, target in names:
-            entry = chosen.setdefault(target, _Chosen(store.get(target)))
+            entry = found.setdefault(target, _Chosen(store.get(target)))
             if name not in entry.names:
                 entry.names.append(name)
-    return list(chosen.values())
+    return list(found.values())
 
 
 def _named(store: ImageStore, text: str) -> tuple[list[tuple[Reference, Digest]], Image]:
@@ -101,12 +105,12 @@ def _tags_of_repository(store: ImageStore, text: str) -> list[tuple[Reference, D
     ]
 
 
-def _write(store: ImageStore, chosen: list[_Chosen]) -> Iterator[bytes]:
+def _write(store: ImageStore, images: list[_Chosen]) -> Iterator[bytes]:
     with store.lease() as lease:
         contents = _Contents(store, lease)
-        for one in chosen:
+        for one in images:
             contents.add(one)
-        yield from contents.archive({one.image.id for one in chosen})
+        yield from contents.archive({one.image.id for one in images})
 
 
 class _Contents:

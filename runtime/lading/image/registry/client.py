@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 
 from lading.errors import InvalidParameter, LadingError, NotFound, Unauthorized, Unavailable
+from lading.image.download import reason
 from lading.image.reference import Reference
 from lading.image.registry.auth import Authenticator
 from lading.image.registry.failures import RegistryFailure, failure
@@ -247,8 +248,7 @@ class RegistryClient:
                 response = await self._send(method, url, scope, more)
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 if last or isinstance(error, aiohttp.ClientSSLError):
-                    words = str(error) or "the registry did not answer in time"
-                    raise Unavailable(f"{doing}: {words}") from error
+                    raise Unavailable(f"{doing}: {reason(error)}") from error
             else:
                 if response.status < 300:
                     return response

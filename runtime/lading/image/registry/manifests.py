@@ -104,6 +104,14 @@ def decode(data: bytes, content_type: str) -> Manifest | Index:
     return manifest
 
 
+def platform_of(config: bytes) -> Platform:
+    """Read what an image is for from its config; raises InvalidParameter when that is no JSON."""
+    try:
+        return msgspec.json.decode(config, type=Platform)
+    except msgspec.MsgspecError as error:
+        raise InvalidParameter(f"the image's config cannot be read: {error}") from None
+
+
 def _check_digests(descriptors: list[Descriptor]) -> None:
     for descriptor in descriptors:
         if not is_digest(descriptor.digest) or descriptor.size < 0:

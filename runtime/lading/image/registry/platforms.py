@@ -16,6 +16,7 @@ from lading.errors import InvalidParameter, NotFound
 from lading.image.model import Platform as Described
 from lading.image.model import architecture
 from lading.image.registry.manifests import Descriptor
+from lading.image.store import Image
 
 _VARIANTS = {"aarch64": "v8", "armv7l": "v7", "armv6l": "v6"}
 _ALIASES = {
@@ -124,6 +125,17 @@ def _rank(platform: Platform) -> int:
 def host() -> Platform:
     """The platform of the running kernel."""
     return Platform("linux", architecture(), _VARIANTS.get(os.uname().machine, ""))
+
+
+def mismatch(reference: str, image: Image, wanted: Platform) -> str:
+    """Say, in Docker's words, that an image is not for a platform; "" when it is."""
+    own = Platform(image.os, image.architecture, image.variant)
+    if wanted.runs(own):
+        return ""
+    return (
+        f"image with reference {reference} was found but its platform ({own}) does not match the "
+        f"specified platform ({wanted})"
+    )
 
 
 def choose(entries: Sequence[Descriptor], wanted: Platform | None, reference: str) -> Descriptor:

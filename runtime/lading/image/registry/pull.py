@@ -21,7 +21,7 @@ from lading.errors import (
     Unauthorized,
     Unavailable,
 )
-from lading.image.model import RootFs
+from lading.image.model import CONFIG_MAX, RootFs
 from lading.image.reference import Reference
 from lading.image.registry.client import (
     ATTEMPTS,
@@ -42,7 +42,6 @@ from lading.storage.digests import DiffId, Digest
 
 CONCURRENT_DOWNLOADS = 3
 _CHUNK = 256 * 1024
-_CONFIG_LIMIT = 16 * 1024 * 1024
 
 
 class _ImageConfig(msgspec.Struct):
@@ -104,8 +103,10 @@ class Puller:
             report(Step(f"Pulling from {reference.path}", reference.digest or reference.tag))
             manifest = await self._for_platform(client, reference, raw, platform)
             config, layers = await self._config(client, manifest)
+            # Of an image that is here already, Docker shows no layers either.
+            here = self._stored(manifest.config.digest) is not None
             with self._store.lease() as lease:
-                await self._layers(client, layers, lease, report)
+                await self._layers(client, layers, lease, _silence if here else report)
                 image = await asyncio.to_thread(self._store.create, config)
                 newer = self._name(reference, raw.digest, image)
         repository = f"{reference.domain}/{reference.path}"
@@ -179,9 +180,11 @@ class Puller:
         self, client: RegistryClient, manifest: Manifest
     ) -> tuple[bytes, list[_Layer]]:
         wanted = manifest.config
-        if wanted.size > _CONFIG_LIMIT:
-            raise InvalidParameter(f"the image's config is larger than {_CONFIG_LIMIT} bytes")
-        data = await client.document(wanted.digest, _CONFIG_LIMIT)
+        if wanted.size > CONFIG_MAX:
+            raise InvalidParameter(f"the image's config is larger than {CONFIG_MAX} bytes")
+        data = self._stored(wanted.digest)
+        if data is None:
+            data = await client.document(wanted.digest, CONFIG_MAX)
         try:
             diff_ids = msgspec.json.decode(data, type=_ImageConfig).rootfs.diff_ids
         except msgspec.MsgspecError as error:
@@ -193,6 +196,14 @@ class Puller:
             )
         pairs = zip(manifest.layers, diff_ids, strict=True)
         return data, [_Layer(blob, diff_id) for blob, diff_id in pairs]
+
+    def _stored(self, image_id: Digest) -> bytes | None:
+        """Read the config of an image that is here; None when it is not."""
+        try:
+            self._store.file(image_id)
+            return self._store.blobs.read(image_id)
+        except NotFound:
+            return None
 
     async def _layers(
         self, client: RegistryClient, layers: list[_Layer], lease: Lease, report: Report
@@ -288,6 +299,10 @@ async def fetch(client: RegistryClient, blob: Descriptor, spool: Spool, report: 
             raise Unavailable(
                 f"the registry sent {spool.offset} of {blob.size} bytes of {blob.digest}: {reason}"
             )
+
+
+def _silence(step: Step) -> None:
+    del step
 
 
 def _cause(transfer: BaseException, unpacking: BaseException | None) -> BaseException:
