@@ -21,9 +21,6 @@ EMULATED = ("trixie", "forky")
 _MINUTES = 4
 """What those may take, so that the whole gate stays within its time."""
 
-_UNBUILT = ("--ignore=scenarios/build", "--ignore=scenarios/layers/test_built_layers.py")
-"""Scenarios that Docker passes and Lading can not yet, whose builder has no COPY and ADD."""
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -74,7 +71,7 @@ def scenarios(*options: str, where: str = "scenarios") -> list[Step]:
 
 def everything() -> list[Step]:
     """What gates a change."""
-    return [*lint(), *types(), *unit(), *scenarios("--engine=both", *_UNBUILT), *_asked()]
+    return [*lint(), *types(), *unit(), *scenarios("--engine=both"), *_asked()]
 
 
 def _asked() -> list[Step]:
