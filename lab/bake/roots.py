@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.bake import archive, erofs
+from lab.bake import archive, erofs, store
 from lab.bake.store import Baked, Recipe, find, keep, locked, workshop
 from lab.cells import Cell
 from lab.paths import PROJECT
@@ -145,17 +145,15 @@ def _mmdebstrap(cell: Cell, target: Path, epoch: int, tell: Tell) -> None:
         cell.userland, str(target), mirror(),
     ]  # fmt: skip
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch)}
-    last = ""
+    said: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr is not None
         try:
             for line in process.stderr:
+                said.append(line)
                 if line.startswith(("E:", "W:", "I:")):
-                    last = (
-                        line.strip() if line.startswith("E:") or not last.startswith("E:") else last
-                    )
                     tell(line[2:].strip())
         except BaseException:
             # Its mounts in the tree go with it when it is asked to end, not when it is killed.
@@ -163,7 +161,19 @@ def _mmdebstrap(cell: Cell, target: Path, epoch: int, tell: Tell) -> None:
             process.wait()
             raise
     if process.returncode:
-        raise LabError(f"the root {cell.userland} could not be made by mmdebstrap: {last}")
+        log = store.TOP / "logs" / f"root-{cell.userland}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(said))
+        raise LabError(
+            f"the root {cell.userland} could not be made by mmdebstrap: {_reason(said)} (see {log})"
+        )
+
+
+def _reason(said: list[str]) -> str:
+    """The first error: what apt says of one tells more than that mmdebstrap gave up after it."""
+    errors = [line[2:].strip() for line in said if line.startswith("E:")]
+    lines = errors or [line.strip() for line in said]
+    return lines[0] if lines else "it gave no reason"
 
 
 def _wheels(root: Path, python: str) -> None:

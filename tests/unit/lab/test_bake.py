@@ -281,3 +281,22 @@ def test_what_is_not_wanted_is_forgotten_once_it_is_old(tmp_path: Path) -> None:
     store.forget("project", lambda digest: digest == found.digests["project"])
     assert [name for name in keys if store.find(keys[name])] == ["wanted", "new"]
     assert len(list((store.TOP / "files").iterdir())) == 2
+
+
+def test_the_reason_of_a_failed_root_is_the_first_that_apt_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "mmdebstrap"
+    lines = ("I: fetching", "W: slow", "E: Failed to fetch x.deb  503  gone", "E: it failed to run")
+    program.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in lines) + "exit 1")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    release = archive.Release("bookworm", 0, {})
+    monkeypatch.setattr(archive, "release", lambda _suite: release)
+    heard: list[str] = []
+    sentence = r"by mmdebstrap: Failed to fetch x.deb  503  gone \(see .*/logs/root-bookworm.log\)"
+    with pytest.raises(LabError, match=sentence):
+        roots.bake(cells()["bookworm"], heard.append)
+    assert heard == [line[3:] for line in lines]
+    assert (store.TOP / "logs" / "root-bookworm.log").read_text().splitlines() == list(lines)
+    assert not list(store.TOP.glob("partial-*"))
