@@ -185,9 +185,17 @@ async def _cloned(address: GitAddress, directory: Path, keep_git: bool) -> Store
     try:
         await _git(place, "init", "--quiet")
         await _git(place, "remote", "add", "origin", address.repository)
-        await _git(place, "fetch", "--quiet", "--depth=1", "origin", address.ref)
+        shallow = ["--depth=1"]
+        try:
+            await _git(place, "fetch", "--quiet", *shallow, "origin", address.ref)
+        except InvalidParameter as error:
+            if "shallow" not in error.message:
+                raise
+            # Files behind a plain HTTP server are no repository that can count.
+            shallow = []
+            await _git(place, "fetch", "--quiet", "origin", address.ref)
         await _git(place, "checkout", "--quiet", "FETCH_HEAD")
-        await _git(place, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+        await _git(place, "submodule", "--quiet", "update", "--init", "--recursive", *shallow)
         return await in_thread(_take_in, place, address.directory, directory, keep_git)
     finally:
         await in_thread(shutil.rmtree, place, True)

@@ -6,8 +6,10 @@ import gzip
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -43,14 +45,25 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def web() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    with _serving(_Handler) as address:
+        yield address
 
 
 async def test_a_file_and_its_time(web: str, tmp_path: Path) -> None:
@@ -146,3 +159,16 @@ async def test_a_repository(repository: Path, tmp_path: Path) -> None:
     layer = copied("ADD r /d", None, work, inline={"r": item})
     assert {"d/.git", "d/sub/Dockerfile"} <= set(layer)
     assert os.listdir(work) == []
+
+
+async def test_a_repository_that_is_but_files_behind_a_server(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lading.build.fetch._ENVIRONMENT", {"GIT_ALLOW_PROTOCOL": "http"})
+    (repository / ".git").rename(tmp_path / "served.git")
+    subprocess.run(["git", "-C", tmp_path / "served.git", "update-server-info"], check=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    with _serving(partial(_Files, directory=str(tmp_path))) as address:
+        context = await remote_context(f"{address}/served.git", work)
+    assert context.dockerfile == "FROM git\n"
