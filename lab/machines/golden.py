@@ -20,7 +20,7 @@ from lab.bake.store import TOP, Baked, find, forget, locked, workshop
 from lab.cells import Cell
 from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import MachineError
-from lab.machines.channel import Asks, Channel, Gone
+from lab.machines.channel import Asks, Channel, Gone, Late
 from lab.machines.qemu import (
     MEMORY,
     Hardware,
@@ -240,13 +240,27 @@ def reason(error: MachineError, place: Path, process: Process) -> str:
     lines: list[str] = []
     with suppress(OSError):
         lines = (place / "console.log").read_text(errors="replace").splitlines()
-    for mark in ("Kernel panic", "lading: initrd:", "No space left", "out of memory"):
+    # A container that is out of its own memory is told in small letters, and is no reason.
+    for mark in ("Kernel panic", "lading: initrd:", "No space left", "Out of memory:"):
         for line in lines:
-            if mark.lower() in line.lower():
-                return f"{error}: {line[line.lower().index(mark.lower()) :].strip()}"
+            if mark in line:
+                return f"{error}: {line[line.index(mark) :].strip()}"
     if isinstance(error, Gone) and process.complaint():
         return f"{error}: {process.complaint()}"
+    if isinstance(error, Late):
+        return f"{error}{_stopped(process)}"
     return str(error)
+
+
+def _stopped(process: Process) -> str:
+    """Why a machine that does not answer does not run, if it is QEMU that stopped it."""
+    with suppress(MachineError):
+        status = process.monitor.command("query-status")["status"]
+        if status == "io-error":
+            return ": its disk can not be written, most likely because this host's is full"
+        if status != "running":
+            return f": QEMU says that it is {status}"
+    return ""
 
 
 def settle(agent: Channel, cell: Cell) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from lab.cells import Cell
+from lab.bake import kernels
+from lab.bake.store import find
+from lab.cells import Cell, choose
+from lab.machines import accelerator
 from lab.machines import golden as goldens
 from lab.machines.base import MachineError
 from lab.machines.kept import keep
@@ -30,7 +34,6 @@ class QemuLane:
     name = "qemu"
     memory = (MEMORY + OVERHEAD) << 20
     typical = (110.0, 8.0)
-    most = 0
 
     def __init__(self) -> None:
         needed()
@@ -38,6 +41,13 @@ class QemuLane:
         self._running: set[_Ends] = set()
         self._goldens: dict[tuple[str, str], goldens.Golden] = {}
         self._closed = False
+
+    @property
+    def most(self) -> int:
+        """As many machines as there are cores where they are emulated: each keeps one busy."""
+        baked = next((one for cell in choose([]) if (one := find(kernels.recipe(cell)))), None)
+        emulated = baked is not None and accelerator.choose(baked).name == "tcg"
+        return len(os.sched_getaffinity(0)) if emulated else 0
 
     def missing(self, cell: Cell) -> str:
         """Which part of the cell is not baked."""

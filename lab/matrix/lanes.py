@@ -29,14 +29,17 @@ class Lane(Protocol):
     """A kind of machine that can be made, used once and thrown away, from several threads.
 
     `memory` is what one machine takes of the host, in bytes; `typical` the seconds that a cell
-    takes to be ready, and a scenario, as long as nothing was measured; `most` how many machines
-    may run at once, 0 for as many as the host carries.
+    takes to be ready, and a scenario, as long as nothing was measured.
     """
 
     name: str
     memory: int
     typical: tuple[float, float]
-    most: int
+
+    @property
+    def most(self) -> int:
+        """How many machines may run at once, 0 for as many as the host carries."""
+        ...
 
     def missing(self, cell: Cell) -> str:
         """Why the cell can not be made ready within a minute or two here; "" when it can."""

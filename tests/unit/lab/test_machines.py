@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -351,3 +352,26 @@ def test_a_golden_machine_is_found_as_it_was_saved(tmp_path: Path) -> None:
     (made.directory / "golden.json").write_text("{}")
     with pytest.raises(LabError, match="the golden machine bookworm-lading-1 is not there any mor"):
         golden.saved(made.directory)
+
+
+def test_a_machine_that_qemu_stopped_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "console.log").write_text("Memory cgroup out of memory: Killed process 7 (tail)\n")
+    with monitor_that({"return": {"status": "io-error"}}, {"return": {"status": "running"}}) as one:
+        process = SimpleNamespace(monitor=one, complaint=lambda: "")
+        told = [golden.reason(Late("no answer"), tmp_path, process) for _ in range(2)]  # type: ignore[arg-type]
+    full = "no answer: its disk can not be written, most likely because this host's is full"
+    assert told == [full, "no answer"]
+
+
+def test_emulated_machines_are_no_more_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = store.Baked({}, {}, {})
+    monkeypatch.setattr("lab.machines.lane.needed", lambda: None)
+    monkeypatch.setattr("lab.machines.lane.find", lambda _recipe: nothing)
+    found = []
+    for name in ("tcg", "kvm"):
+        chosen = Accelerator(name, "")
+        monkeypatch.setattr("lab.machines.accelerator.choose", lambda _kernel, it=chosen: it)
+        found.append(QemuLane().most)
+    assert found == [len(os.sched_getaffinity(0)), 0]
