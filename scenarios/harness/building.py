@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 import docker
+import requests
 
 from scenarios.harness.subject import BUSYBOX, Subject
 
@@ -39,6 +40,7 @@ class Entry:
     target: str = ""
 
 
+Query: TypeAlias = Mapping[str, str]
 Files: TypeAlias = Mapping[str, "str | bytes | Entry"]
 
 
@@ -206,6 +208,35 @@ class Builder:
         assert member is not None
         (manifest,) = json.loads(member.read())
         return archive, manifest
+
+
+def post(
+    subject: Subject,
+    dockerfile: str,
+    query: Query | None = None,
+    headers: Query | None = None,
+    files: Files | None = None,
+) -> requests.Response:
+    """Build by the API itself: docker-py does not know all parameters. Without a network."""
+    api = subject.client.api
+    response: requests.Response = api.post(
+        f"{api.base_url}/v{api.api_version}/build",
+        params={"networkmode": "none", **(query or {})},
+        data=pack({"Dockerfile": dockerfile, **(files or {})}),
+        headers={"Content-Type": "application/x-tar", **(headers or {})},
+    )
+    return response
+
+
+def messages(response: requests.Response) -> list[dict[str, Any]]:
+    """The objects of an answer, which may be a single error."""
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def error_of(response: requests.Response) -> str:
+    """What went wrong, "" for nothing."""
+    last = messages(response)[-1]
+    return str(last.get("error") or last.get("message") or "")
 
 
 def names(layer: Sequence[tarfile.TarInfo]) -> list[str]:
