@@ -29,9 +29,9 @@ _VERSION = 3
 
 _NEED = 2 << 30
 _PACKAGES = (
-    "apparmor", "btrfs-progs", "busybox-static", "ca-certificates", "docker-registry", "docker.io",
-    "e2fsprogs", "iproute2", "iptables", "iputils-ping", "kmod", "libnftables1", "libseccomp2",
-    "netbase", "nftables", "procps", "python3", "tini", "udev", "xfsprogs",
+    "apparmor", "btrfs-progs", "busybox-static", "ca-certificates", "curl", "docker-registry",
+    "docker.io", "e2fsprogs", "iproute2", "iptables", "iputils-ping", "kmod", "libnftables1",
+    "libseccomp2", "netbase", "nftables", "procps", "python3", "tini", "udev", "xfsprogs",
 )  # fmt: skip
 _INITS = {
     "systemd": ("systemd-sysv", "dbus"),
