@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lading.engine import modes
 from lading.engine.accounts import AccountBook
+from lading.engine.imagemounts import image_options
 from lading.engine.links import active_links
 from lading.engine.logoptions import shim_log_config
 from lading.engine.model import Container
@@ -66,6 +67,7 @@ class Bundles:
         plan = MountPlan(
             overlay=overlay,
             sources=self.mounting.sources(record),
+            images=image_options(self.layers, record),
             shm=self._shared_memory(record),
             init_path=self._init_path(record),
             writable_cgroups=parse_security_options(host.security_opt).writable_cgroups,

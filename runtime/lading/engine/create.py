@@ -8,7 +8,7 @@ import secrets
 import socket
 from dataclasses import dataclass
 
-from lading.engine import modes, names, times
+from lading.engine import imagemounts, modes, names, times
 from lading.engine.announce import announce
 from lading.engine.checks.config import check_config
 from lading.engine.checks.host import check_host_config
@@ -35,6 +35,7 @@ from lading.engine.store import ContainerStore
 from lading.engine.sysinfo import sysinfo
 from lading.engine.volumes import Volumes
 from lading.errors import InvalidParameter, LadingError, NotFound
+from lading.image.registry.platforms import Platform, mismatch
 from lading.image.store import Image, ImageStore
 from lading.oci import defaults
 from lading.storage.copying import copy_up
@@ -131,6 +132,8 @@ class Creation:
             raise LadingError(
                 "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
             )
+        if any(mount.type == imagemounts.KIND for mount in host.mounts or ()):
+            warnings.append(imagemounts.WARNING)
         if config.mac_address:
             warnings.append(_MAC_DEPRECATED)
         return warnings
@@ -140,8 +143,8 @@ class Creation:
         if not ref:
             return None
         image = self.images.get(ref)
-        if platform:
-            check_platform(ref, image, platform)
+        if platform and (complaint := mismatch(ref, image, Platform.parse(platform))):
+            raise NotFound(complaint)
         return image
 
     def _check_others(self, host: HostConfig) -> None:
@@ -206,13 +209,23 @@ class Creation:
             self.store.tie_volumes(record.id, fresh)
         rw = self.layers.create_rw(record.id, image.diff_ids if image else ())
         undo.callback(self.layers.remove_rw, record.id)
+        for inherited in record.mounts:
+            if inherited.point.type == imagemounts.KIND:
+                imagemounts.take_over(self.layers, record.id, inherited)
+                undo.callback(self.layers.remove_rw, imagemounts.layer_of(inherited))
         copies: list[tuple[str, str]] = []
         for mount in wanted:
             if mount.point.type == "volume":
                 self._make_volume(record, mount, undo)
                 if image is not None and self._wants_copy(mount):
                     copies.append((mount.point.destination, mount.point.source))
-            record.mounts.append(MountRecord(point=mount.point, detail=mount.detail))
+            mounted = MountRecord(point=mount.point, detail=mount.detail)
+            if mount.point.type == imagemounts.KIND:
+                imagemounts.make_layer(
+                    self.layers, record.id, mounted, self.images.get(mount.point.name)
+                )
+                undo.callback(self.layers.remove_rw, imagemounts.layer_of(mounted))
+            record.mounts.append(mounted)
         if copies:
             await asyncio.to_thread(self._copy_up, rw, copies)
         self.store.add(record)
@@ -270,20 +283,6 @@ class Creation:
         with self.layers.view(rw) as root:
             for destination, target in copies:
                 copy_up(root, destination, target)
-
-
-def check_platform(ref: str, image: Image, platform: str) -> None:
-    """Compare an image with `os[/architecture[/variant]]`; raises NotFound if it is another's."""
-    wanted = platform.split("/")
-    own = [image.os, image.architecture, image.variant]
-    if len(wanted) == 1 and wanted[0] not in ("linux", "windows"):
-        wanted = ["linux", *wanted]
-    if any(part and part != mine for part, mine in zip(wanted, own, strict=False)):
-        shown = "/".join(part for part in own if part)
-        raise NotFound(
-            f"image with reference {ref} was found but its platform ({shown}) does not match the "
-            f"specified platform ({platform})"
-        )
 
 
 def _normalize(host: HostConfig) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from lading.engine import imagemounts
 from lading.engine.accounts import AccountBook
 from lading.engine.attach import Attacher
 from lading.engine.background import Background
@@ -181,10 +182,11 @@ class Engine:
         return self._registry.find(ref).record
 
     def _image_users(self, image_id: Digest) -> list[ImageUser]:
+        """List the containers that are made of an image, or mount it: those let `force` through."""
         return [
-            ImageUser(entry.id, entry.record.running)
+            ImageUser(entry.id, entry.record.running and entry.record.image_id == image_id)
             for entry in self._registry
-            if entry.record.image_id == image_id
+            if entry.record.image_id == image_id or imagemounts.uses(entry.record, image_id)
         ]
 
     def _volume_users(self, name: str) -> list[str]:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from lading.engine.accounts import AccountBook
+from lading.engine.imagemounts import layer_of
 from lading.engine.images import in_batches
-from lading.engine.model import Container
+from lading.engine.model import Container, MountRecord
 from lading.engine.store import ContainerStore
-from lading.errors import Forbidden, InvalidParameter, NotFound
+from lading.errors import InvalidParameter, NotFound
 from lading.storage import copying
 from lading.storage.changes import Change
 from lading.storage.copying import PathStat
@@ -82,7 +83,10 @@ class Files:
         no_overwrite_dir_non_dir: bool,
         copy_uid_gid: bool,
     ) -> None:
-        """Extract a tar into a directory; raises Forbidden where the container may not write."""
+        """Extract a tar into a directory.
+
+        Raises InvalidParameter where the container may not write.
+        """
         _check_path(path)
         self._check_writable(record, path)
 
@@ -118,7 +122,7 @@ class Files:
 
     def _check_writable(self, record: Container, path: str) -> None:
         """Refuse to write to a read-only root or mount, which the container could not either."""
-        target = os.path.normpath("/" + path)
+        target = os.path.normpath("/" + path.lstrip("/"))
         covering = [
             mount
             for mount in record.mounts
@@ -127,9 +131,9 @@ class Files:
         if covering:
             deepest = max(covering, key=lambda mount: len(mount.point.destination))
             if not deepest.point.rw:
-                raise Forbidden(f"mounted volume is marked read-only: {deepest.point.destination}")
+                raise InvalidParameter("mounted volume is marked read-only")
         elif record.host_config.readonly_rootfs:
-            raise Forbidden("container rootfs is marked read-only")
+            raise InvalidParameter("container rootfs is marked read-only")
 
     @contextlib.contextmanager
     def _root(self, record: Container, *, writable: bool = False) -> Iterator[int]:
@@ -143,13 +147,27 @@ class Files:
                 os.close(root)
             return
         binds = [
-            Bind(mount.point.source, mount.point.destination, read_only=not mount.point.rw)
+            self._bind(mount)
             for mount in record.mounts
-            if mount.point.source and os.path.exists(mount.point.source)
+            if mount.point.type == "image"
+            or (mount.point.source and os.path.exists(mount.point.source))
         ]
         rw = self.layers.rw(record.id)
         with self.layers.view(rw, writable=writable, binds=binds) as root:
             yield root
+
+    def _bind(self, mount: MountRecord) -> Bind:
+        point = mount.point
+        overlay = ""
+        if point.type == "image":
+            overlay = self.layers.image_overlay(self.layers.rw(layer_of(mount)))
+        return Bind(
+            point.source,
+            point.destination,
+            read_only=not point.rw,
+            overlay=overlay,
+            subpath=mount.detail.subpath,
+        )
 
 
 def _check_path(path: str) -> None:

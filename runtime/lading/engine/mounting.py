@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from lading.engine.events import EventBus, EventType
 from lading.engine.model import Container, MountRecord
-from lading.errors import InvalidParameter, LadingError, NotFound
-from lading.storage.trees import Tree
+from lading.engine.subpaths import open_subpath
+from lading.errors import InvalidParameter, LadingError
 from lading.storage.volumes import VolumeStore
 
 
@@ -91,15 +91,13 @@ def _make_directory(path: str) -> None:
 
 
 def _below(base: str, subpath: str) -> str:
-    """Find a volume's subpath, which may not lead out of the volume; raises NotFound."""
-    full = os.path.join(base, subpath)
+    """Find a volume's subpath, which may not lead out of the volume; raises LadingError."""
     root = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with Tree(root) as tree:
-            _, canonical = tree.directory(os.fsencode(os.path.normpath(subpath)))
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise NotFound(f"cannot access path {full}: lstat {full}: {reason}") from error
+        found = open_subpath(root, subpath, base)
+        try:
+            return os.readlink(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
     finally:
         os.close(root)
-    return os.path.join(base, os.fsdecode(canonical))

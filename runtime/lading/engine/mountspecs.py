@@ -19,6 +19,7 @@ from lading.engine.model import (
     MountDetail,
     MountPoint,
 )
+from lading.engine.subpaths import check_subpath
 from lading.errors import InvalidParameter, LadingError
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
@@ -163,19 +164,18 @@ def parse_mount(mount: Mount) -> WantedMount:
 
 
 def _parsed_mount(mount: Mount) -> WantedMount:
-    makers = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount}
+    makers = {
+        "bind": _bind_mount,
+        "volume": _volume_mount,
+        "image": _image_mount,
+        "tmpfs": _tmpfs_mount,
+    }
     maker = makers.get(mount.type)
     if maker is None:
-        raise InvalidParameter(_unknown_type(mount.type))
+        raise InvalidParameter("mount type unknown")
     if not mount.target:
         raise InvalidParameter("field Target must not be empty")
     return maker(mount, _destination(mount.target))
-
-
-def _unknown_type(kind: str) -> str:
-    if kind == "image":
-        return "image mounts are not supported: use a volume with the image's content"
-    return "mount type unknown"
 
 
 def _refuse_foreign_options(mount: Mount) -> None:
@@ -222,8 +222,7 @@ def _volume_mount(mount: Mount, destination: str) -> WantedMount:
     if subpath:
         if not mount.source:
             raise InvalidParameter("must not set Subpath when using anonymous volumes")
-        if subpath.startswith("/") or ".." in subpath.split("/"):
-            raise InvalidParameter("subpath must be a relative path within the volume")
+        check_subpath(subpath)
     point = MountPoint(
         type="volume",
         name=mount.source,
@@ -239,6 +238,22 @@ def _volume_mount(mount: Mount, destination: str) -> WantedMount:
             wanted.volume_driver = options.driver_config.name
             wanted.volume_options = options.driver_config.options
     return wanted
+
+
+def _image_mount(mount: Mount, destination: str) -> WantedMount:
+    """Read the mount of an image, which nobody can write to, whatever `ReadOnly` says."""
+    if not mount.source:
+        raise InvalidParameter("field Source must not be empty")
+    subpath = mount.image_options.subpath if mount.image_options else ""
+    check_subpath(subpath)
+    point = MountPoint(
+        type="image",
+        name=mount.source,
+        destination=destination,
+        rw=False,
+        propagation="rprivate",
+    )
+    return WantedMount(point, MountDetail(subpath=subpath), copy=False)
 
 
 def _tmpfs_mount(mount: Mount, destination: str) -> WantedMount:

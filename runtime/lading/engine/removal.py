@@ -15,6 +15,7 @@ from lading.engine.control import Control
 from lading.engine.events import EventBus, EventType
 from lading.engine.execs import Execs
 from lading.engine.filters import Filters
+from lading.engine.imagemounts import remove_layers
 from lading.engine.model import Container, Status
 from lading.engine.registry import Entry, Registry
 from lading.engine.store import ContainerStore
@@ -89,6 +90,7 @@ class Removal:
             if doomed:
                 self.store.tie_volumes(record.id, doomed)
             self.store.withdraw(record.id)
+            remove_layers(self.layers, record)
             self.layers.remove_rw(record.id)
         except (LadingError, OSError) as error:
             entry.removing, record.state.status = False, Status.DEAD

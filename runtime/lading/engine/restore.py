@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 
 from lading.engine.bundles import Bundles
+from lading.engine.imagemounts import layers_of
 from lading.engine.lifecycle import Lifecycle
 from lading.engine.model import Container, Status
 from lading.engine.registry import Entry, Registry
@@ -67,6 +68,7 @@ class Restore:
     def _clear_layers(self) -> None:
         """Remove layers of containers that were not made to the end, or half removed."""
         known = {entry.id for entry in self.registry}
+        known.update(name for entry in self.registry for name in layers_of(entry.record))
         for rw in list(self.layers.rw_layers()):
             if rw.container_id not in known and rw.container_id.isalnum():
                 _log.info("removing the layer of container %s, which is gone", rw.container_id)

@@ -16,6 +16,7 @@ from lading.oci.steps.mounts import (
     MountCgroupsV1,
     MountCgroupsV2,
     MountFileSystem,
+    MountImage,
     OpenMountSource,
     RemountReadonly,
 )
@@ -126,6 +127,8 @@ class RootPlanner:
             options = _without_flag(options, MountFlag.RDONLY)
         if destination in ("/proc", "/sys") and mount.type not in ("proc", "sysfs"):
             raise InvalidParameter(f"the mount on {destination} is neither proc, sysfs nor a bind")
+        if mount.type == "overlay" and (directory := options.own_value("chdir")):
+            return MountImage(destination, options, directory, options.own_value("subpath"))
         options = self._labelled(mount, options)
         return MountFileSystem(destination, mount.type, mount.source, options)
 

@@ -138,6 +138,21 @@ class RwLayers(ABC):
         """
         return [*self._options(rw).split(","), f"x-lading.chdir={self.root}"]
 
+    def image_mount_options(self, rw: RwLayer) -> list[str]:
+        """Return the options of a read-only overlay of what is below `rw`, and of that alone.
+
+        They are relative to the directory that `x-lading.chdir=` names, as in `mount_options`.
+        """
+        return [*self.image_overlay(rw).split(","), "ro", f"x-lading.chdir={self.root}"]
+
+    def image_overlay(self, rw: RwLayer) -> str:
+        """Return the options of that overlay as mount(2) takes them."""
+        # overlayfs wants two directories when none of them can be written; an empty one is last.
+        lower = [*_links(rw.chain), "view"]
+        if not rw.chain:
+            lower.append(f"{rw.container_id}/diff")
+        return _checked("lowerdir=" + ":".join(lower), rw)
+
     def size(self, rw: RwLayer) -> int:
         """Return `SizeRw`: the bytes of the files that the container wrote."""
         with _opened(rw.upper) as root:
@@ -217,11 +232,7 @@ class RwLayers(ABC):
         name = rw.container_id
         lower = ":".join(self._lower(rw.chain))
         options = f"lowerdir={lower},upperdir={name}/diff,workdir={name}/work,{_FEATURES_OFF}"
-        if len(options) > _OPTIONS_MAX:
-            raise InvalidParameter(
-                f"the image has {len(rw.chain)} layers, more than one overlay mount can take"
-            )
-        return options
+        return _checked(options, rw)
 
     def _lower(self, chain: tuple[DiffId, ...]) -> list[str]:
         """Return the short links of what is below a container, top first."""
@@ -259,6 +270,14 @@ class RwLayers(ABC):
     def _discard(self, path: Path) -> None:
         with _opened(path.parent) as parent:
             trees.remove(path.name, parent)
+
+
+def _checked(options: str, rw: RwLayer) -> str:
+    if len(options) > _OPTIONS_MAX:
+        raise InvalidParameter(
+            f"the image has {len(rw.chain)} layers, more than one overlay mount can take"
+        )
+    return options
 
 
 def short_name(name: str) -> str:

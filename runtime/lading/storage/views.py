@@ -22,10 +22,13 @@ from lading.kernel.mounts import (
     bind,
     current_flags,
     mount,
+    move_mount,
     remount_bind,
     set_propagation,
 )
 from lading.kernel.namespaces import CloneFlag, unshare
+from lading.oci.overlays import overlay_tree
+from lading.oci.rootfs import through
 from lading.storage.trees import Tree
 
 _OPEN_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,11 +36,17 @@ _OPEN_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A mount to be seen in a view: `source` on the host, `destination` in the container."""
+    """A mount to be seen in a view: `source` on the host, `destination` in the container.
+
+    With `overlay` it is the `subpath` of a read-only overlay with those options instead, which are
+    relative to the view's directory; `source` says nothing then.
+    """
 
     source: str
     destination: str
     read_only: bool = False
+    overlay: str = ""
+    subpath: str = ""
 
 
 @contextlib.contextmanager
@@ -79,13 +88,25 @@ def _mount(
     unshare(CloneFlag.FS | CloneFlag.NEWNS)
     set_propagation("/", Propagation.RPRIVATE)
     os.chdir(directory)
-    mount("overlay", target, "overlay", MountFlag.RDONLY if read_only else 0, options)
-    root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with contextlib.ExitStack() as opened:
+        # The target may be a layer of these overlays, so they come before it is covered.
+        trees = {
+            one.destination: _kept(opened, overlay_tree(str(directory), one.overlay, one.subpath))
+            for one in binds
+            if one.overlay
+        }
+        mount("overlay", target, "overlay", MountFlag.RDONLY if read_only else 0, options)
+        root = _kept(opened, os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         for one in sorted(binds, key=lambda one: one.destination.count("/")):
-            _bind(root, one)
-    finally:
-        os.close(root)
+            if one.overlay:
+                _move(root, one, trees[one.destination])
+            else:
+                _bind(root, one)
+
+
+def _kept(opened: contextlib.ExitStack, descriptor: int) -> int:
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def _bind(root: int, one: Bind) -> None:
@@ -93,19 +114,30 @@ def _bind(root: int, one: Bind) -> None:
 
     What an earlier bind put there is found, too: the walk crosses mounts.
     """
-    path = os.fsencode(os.path.normpath("/" + one.destination)).strip(b"/")
+    path = _relative(one.destination)
     is_directory = stat.S_ISDIR(os.stat(one.source).st_mode)
     with _opened(root, path, is_directory) as place:
-        bind(one.source, place, recursive=True)
+        bind(one.source, through(place), recursive=True)
     if one.read_only:
         # A descriptor from before the bind means what is under it; the path now leads to the bind.
         with _opened(root, path, is_directory) as place:
-            remount_bind(place, current_flags(place) | MountFlag.RDONLY)
+            remount_bind(through(place), current_flags(through(place)) | MountFlag.RDONLY)
+
+
+def _move(root: int, one: Bind, tree: int) -> None:
+    """Attach a detached mount."""
+    is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+    with _opened(root, _relative(one.destination), is_directory) as place:
+        move_mount(tree, place)
+
+
+def _relative(destination: str) -> bytes:
+    return os.fsencode(os.path.normpath("/" + destination)).strip(b"/")
 
 
 @contextlib.contextmanager
-def _opened(root: int, path: bytes, is_directory: bool) -> Iterator[str]:
-    """Give a name for a place in the view that no link can turn into one outside of it."""
+def _opened(root: int, path: bytes, is_directory: bool) -> Iterator[int]:
+    """Open a place in the view; no link can turn it into one outside of it."""
     front, _, name = path.rpartition(b"/")
     with Tree(root, clamp=True) as tree:
         if is_directory:
@@ -116,6 +148,6 @@ def _opened(root: int, path: bytes, is_directory: bool) -> Iterator[str]:
                 os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755, dir_fd=parent))
             descriptor = os.open(name, _OPEN_PATH, dir_fd=parent)
     try:
-        yield f"/proc/self/fd/{descriptor}"
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -165,6 +165,18 @@ async def test_a_client_that_waits_no_more_is_forgotten(served: Served) -> None:
     await until(lambda: not any("until_ended" in repr(task) for task in asyncio.all_tasks()))
 
 
+async def test_image_mounts_are_not_for_older_clients(served: Served) -> None:
+    mounts = [{"Type": "image", "Source": "data", "Target": "/x"}]
+    body = {"Image": "box", "HostConfig": {"Mounts": mounts}}
+    status, answer = await served.ask("POST", "/v1.47/containers/create", json=body)
+    assert (status, answer) == (
+        400,
+        {"message": 'Mount type "Image" needs API v1.48 or newer'},
+    )
+    status, _ = await served.ask("POST", "/v1.48/containers/create", json=body)
+    assert status == 201
+
+
 async def test_logs(served: Served) -> None:
     box = served.engine.containers.known["x"] = container()
     served.engine.containers.log = [b"one\n", b"two\n"]

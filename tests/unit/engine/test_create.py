@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lading.engine import imagemounts
 from lading.engine.accounts import AccountBook
 from lading.engine.create import Created
 from lading.engine.model import (
@@ -16,7 +17,9 @@ from lading.engine.model import (
     EndpointIPAMConfig,
     EndpointSettings,
     HostConfig,
+    ImageOptions,
     LogConfig,
+    Mount,
     MountRecord,
     NetworkingConfig,
 )
@@ -116,6 +119,17 @@ async def test_names_made_up_and_names_taken(stores: Stores) -> None:
             NotFound,
             'error looking up volume plugin nosuch: plugin "nosuch" not found',
         ),
+        (
+            {"volumes": {"/v": {}}},
+            {
+                "mounts": [
+                    Mount(type="image", source="box", target="/x"),
+                    Mount(type="image", source="nosuch", target="/y"),
+                ]
+            },
+            NotFound,
+            "No such image: nosuch:latest",
+        ),
         ({"mac_address": "foo"}, {}, InvalidParameter, "invalid MAC address foo"),
     ],
 )
@@ -168,6 +182,46 @@ async def test_volumes_are_made_and_filled_from_the_image(stores: Stores) -> Non
     content(found["/named"], "y", "mine")
     await created(stores, binds=["keep:/named"])
     assert content(found["/named"], "y") == "mine"
+
+
+def image_mount(source: str, target: str, subpath: str = "") -> Mount:
+    options = ImageOptions(subpath=subpath) if subpath else None
+    return Mount(type="image", source=source, target=target, image_options=options)
+
+
+async def test_images_are_mounted(stores: Stores) -> None:
+    stores.image()
+    data = stores.image("data", files={"d": None, "d/f": b"x"})
+    made = await create(stores, "web", mounts=[image_mount("data", "/x", "d")])
+    assert made.warnings == ["Image mount is an experimental feature"]
+    record = stores.registry.find(made.id).record
+    (mounted,) = record.mounts
+    assert (mounted.point.name, mounted.point.rw, mounted.detail.subpath) == ("data", False, "d")
+    assert imagemounts.uses(record, data.id)
+    rw = stores.layers.rw(imagemounts.layer_of(mounted))
+    assert rw.chain == data.diff_ids
+    (options,) = imagemounts.image_options(stores.layers, record).values()
+    assert options[1:] == ["ro", f"x-lading.chdir={stores.layers.root}", "x-lading.subpath=d"]
+    heir = await created(stores, "heir", volumes_from=["web"])
+    imagemounts.remove_layers(stores.layers, record)
+    assert stores.layers.rw(*imagemounts.layers_of(heir)).chain == data.diff_ids
+
+
+@pytest.mark.parametrize(
+    ("subpath", "error", "words"),
+    [
+        ("nope", NotFound, "cannot access path .*/merged/nope: lstat .*: no such file"),
+        ("d/f/x", LadingError, "error while resolving symlinks in combined path .*not a directory"),
+        ("up", InvalidParameter, "path concatenation escapes the base directory, base: .*: up"),
+    ],
+)
+async def test_subpaths_of_images_are_looked_up_at_the_start(
+    stores: Stores, subpath: str, error: type[Exception], words: str
+) -> None:
+    stores.image("box", files={"d": None, "d/f": b"x", "up": "/etc"})
+    record = await created(stores, mounts=[image_mount("box", "/x", subpath)])
+    with pytest.raises(error, match=words):
+        imagemounts.image_options(stores.layers, record)
 
 
 async def test_platforms(stores: Stores) -> None:

@@ -14,6 +14,7 @@ from lading.engine.model import (
     BindOptions,
     ContainerConfig,
     HostConfig,
+    ImageOptions,
     Mount,
     MountPoint,
     MountRecord,
@@ -153,6 +154,11 @@ def test_mounts(tmp_path: Path) -> None:
         )
     )
     assert tmpfs.detail.options == ["nosuid", "nodev", "size=1000", "mode=755", "exec"]
+    image = parse_mount(
+        Mount(type="image", source="box", target="/x", image_options=ImageOptions("a/../b"))
+    )
+    assert (image.point.name, image.point.rw, image.point.mode) == ("box", False, "")
+    assert image.detail.subpath == "a/../b"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +201,16 @@ def test_mounts(tmp_path: Path) -> None:
                 "source": "foo",
                 "target": "/x",
                 "volume_options": VolumeOptions(subpath="../x"),
+            },
+            "subpath must be a relative path within the volume",
+        ),
+        ({"type": "image", "target": "/x"}, "field Source must not be empty"),
+        (
+            {
+                "type": "image",
+                "source": "box",
+                "target": "/x",
+                "image_options": ImageOptions(subpath="/bin"),
             },
             "subpath must be a relative path within the volume",
         ),

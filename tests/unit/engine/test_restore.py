@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,9 +90,17 @@ async def restart(world: Rig, layers: FakeRwLayers | None = None) -> tuple[Resto
     return restoring, running
 
 
-def left(world: Rig, found: Any, *, status: Status = Status.RUNNING, **host: Any) -> str:
+def left(
+    world: Rig,
+    found: Any,
+    *,
+    status: Status = Status.RUNNING,
+    mounts: Sequence[MountRecord] = (),
+    **host: Any,
+) -> str:
     """Leave a record and a bundle behind, as a killed daemon does; gives the id."""
     made = record(**host)
+    made.mounts += mounts
     made.state.status = status
     made.has_been_started = True
     world.store.add(made)
@@ -185,10 +194,14 @@ async def test_stopped_ones_start_by_their_policy(
     assert bool(world.spawner.shims) is starts
 
 
+def _image_mount(layer: str) -> MountRecord:
+    return MountRecord(point=MountPoint(type="image", source=f"/overlay2/{layer}/merged"))
+
+
 async def test_rests_are_cleared_away(world: Rig, tmp_path: Path) -> None:
     layers = FakeRwLayers()
-    kept = left(world, None, status=Status.EXITED)
-    layers.ids = [kept, "f" * 64]
+    kept = left(world, None, status=Status.EXITED, mounts=[_image_mount("a" * 64)])
+    layers.ids = [kept, "a" * 64, "f" * 64]
     stale = tmp_path / "run" / ("e" * 64)
     stale.mkdir(parents=True)
     await restart(world, layers)

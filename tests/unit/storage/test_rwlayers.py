@@ -234,6 +234,31 @@ def test_binds_are_seen_in_a_view(layers: LayerStore, chain: list[str], tmp_path
             os.open("data/new", os.O_WRONLY | os.O_CREAT, dir_fd=root)
 
 
+def test_images_are_seen_in_a_view(layers: LayerStore, chain: list[str]) -> None:
+    options = layers.image_overlay(layers.create_rw("ef" * 32, chain))
+    empty = layers.image_overlay(layers.create_rw("01" * 32, ()))
+    binds = [
+        Bind("", "/all", overlay=options),
+        Bind("", "/part", overlay=options, subpath="etc"),
+        Bind("", "/file", overlay=options, subpath="added"),
+        Bind("", "/none", overlay=empty),
+    ]
+    with layers.view(layers.create_rw(ID, ()), binds=binds) as root:
+        found = {path: set(os.listdir(open_under(root, path))) for path in ("all", "part", "none")}
+        assert found["all"] >= {"added", "etc"}
+        assert ".dockerenv" not in found["all"]
+        assert found["part"] == {"hosts", "passwd"}
+        assert found["none"] == set()
+        assert os.stat("file", dir_fd=root).st_size == 3
+        with pytest.raises(OSError, match="Read-only"):
+            os.mkdir("all/new", dir_fd=root)
+
+
+def open_under(root: int, path: str) -> str:
+    """Give a path that names a directory below a descriptor."""
+    return f"/proc/self/fd/{root}/{path}"
+
+
 def test_a_bind_does_not_leave_the_root_by_a_link(layers: LayerStore, tmp_path: Path) -> None:
     evil = layers.unpack(
         io.BytesIO(tar([link("data", "../../../.." + str(tmp_path / "host"))]))

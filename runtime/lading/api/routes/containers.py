@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lading.api.connection import Connection
     from lading.engine.containers import WaitResult
 
+IMAGE_MOUNTS_SINCE = Version(1, 48)
+
 
 class CreateRequest(ContainerConfig):
     """The body of ContainerCreate: a ContainerConfig with two more members."""
@@ -37,6 +39,7 @@ async def container_create(call: Call) -> StreamResponse:
         call.check_json()
         raise InvalidParameter("config cannot be empty in order to create a container")
     request = await call.json(CreateRequest)
+    _check_mounts(request.host_config, call.version)
     created = await call.engine.containers.create(
         call.text("name") or None,
         request,
@@ -45,6 +48,12 @@ async def container_create(call: Call) -> StreamResponse:
         platform=call.text("platform"),
     )
     return json_response({"Id": created.id, "Warnings": created.warnings}, 201)
+
+
+def _check_mounts(host: HostConfig | None, version: Version) -> None:
+    mounts = (host.mounts or ()) if host is not None else ()
+    if version < IMAGE_MOUNTS_SINCE and any(mount.type == "image" for mount in mounts):
+        raise InvalidParameter('Mount type "Image" needs API v1.48 or newer')
 
 
 async def container_list(call: Call) -> StreamResponse:

@@ -127,11 +127,12 @@ class MountDetail(msgspec.Struct, kw_only=True):
     """What starting a container needs of a mount beyond what `MountPoint` shows.
 
     `options` are the words of a tmpfs; `subpath` is inside a volume or an image; an anonymous
-    volume is removed with its container when asked (`-v`, `--rm`).
+    volume is removed with its container when asked (`-v`, `--rm`); `image_id` is a mounted image's.
     """
 
     anonymous: bool = False
     subpath: str = ""
+    image_id: str = ""
     options: list[str] = field(default_factory=list)
     non_recursive: bool = False
     read_only_non_recursive: bool = False

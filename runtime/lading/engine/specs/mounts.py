@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lading.engine.model import Container, MountRecord
 from lading.engine.mountspecs import tmpfs_words
@@ -20,11 +20,13 @@ class MountPlan:
     """What mounts depend on besides the record.
 
     `overlay` are the options of the root's overlay; `sources` gives the host path of each of the
-    record's mounts, in their order; `shm` is the directory of a shared /dev/shm, if it is shared.
+    record's mounts, in their order; `images` the options of image mounts, by destination; `shm` is
+    the directory of a shared /dev/shm, if it is shared.
     """
 
     overlay: Sequence[str]
     sources: Sequence[str]
+    images: Mapping[str, list[str]] = field(default_factory=dict)
     shm: str = ""
     init_path: str = ""
     writable_cgroups: bool = False
@@ -33,7 +35,7 @@ class MountPlan:
 def mounts_of(record: Container, plan: MountPlan) -> list[Mount]:
     """List all mounts, the root first; the user's take the place of default ones."""
     wanted = [
-        _user_mount(mount, source)
+        _user_mount(mount, source, plan.images)
         for mount, source in zip(record.mounts, plan.sources, strict=True)
     ]
     wanted += _tmpfs_mounts(record)
@@ -93,8 +95,13 @@ def _bind(source: str, destination: str, options: list[str]) -> Mount:
     )
 
 
-def _user_mount(mount: MountRecord, source: str) -> Mount:
+def _user_mount(mount: MountRecord, source: str, images: Mapping[str, list[str]]) -> Mount:
     point, detail = mount.point, mount.detail
+    if point.type == "image":
+        options = [*images[point.destination], point.propagation]
+        return Mount(
+            destination=point.destination, type="overlay", source="overlay", options=options
+        )
     if point.type == "tmpfs":
         return Mount(
             destination=point.destination, type="tmpfs", source="tmpfs", options=detail.options

@@ -15,6 +15,7 @@ from lading.kernel.mounts import MountAttr, MountFlag
 from lading.kernel.namespaces import CloneFlag, Namespace, clone3, path_of, write_id_maps
 from lading.kernel.process import pidfd_send_signal, wait_pidfd
 from lading.oci.mount_options import Options
+from lading.oci.overlays import overlay_tree
 from lading.oci.rootfs import lookup, make_directory, make_file, through
 from lading.oci.steps.base import Context, Refused, Step
 from lading.oci.steps.copyup import mount_with_copy
@@ -129,6 +130,37 @@ class BindMount(Step, frozen=True):
         if wanted:
             with mounted(ctx, self.destination) as path:
                 mounts.remount_bind(path, wanted)
+        _spread(ctx, self.destination, self.options)
+
+
+class MountImage(Step, frozen=True):
+    """Mount an image's layers, or a subpath of them, read-only into the container's root.
+
+    `directory` is what the layers' short names are relative to.
+    """
+
+    destination: str
+    options: Options
+    directory: str
+    subpath: str = ""
+
+    def describe(self) -> str:
+        """Say what, and where."""
+        part = f"{self.subpath} of " if self.subpath else ""
+        return f"mount {part}an image on {self.destination} read-only"
+
+    def execute(self, ctx: Context) -> None:
+        """Mount it elsewhere, and move what is wanted of it."""
+        tree = overlay_tree(self.directory, self.options.data, self.subpath)
+        try:
+            is_file = not stat.S_ISDIR(os.fstat(tree).st_mode)
+            with target(ctx, self.destination, is_file=is_file) as path:
+                _refuse_proc(ctx, path, self.destination)
+                mounts.move_mount(tree, _inside(path))
+        except KernelError as error:
+            raise _at(error, "mount an image on", self.destination) from error
+        finally:
+            os.close(tree)
         _spread(ctx, self.destination, self.options)
 
 
