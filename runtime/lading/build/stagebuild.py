@@ -20,7 +20,7 @@ from lading.build.runstep import RunPlan, check_run, plan_run
 from lading.build.sources import Source
 from lading.build.stages import Stage, StageGraph
 from lading.build.stepimages import State, StepImages, Words
-from lading.errors import NotFound
+from lading.errors import LadingError, NotFound
 from lading.image.model import Config
 from lading.image.store import Image
 from lading.storage.digests import DiffId
@@ -205,7 +205,10 @@ class StageBuild:
             return shop.context.tree
         stage = shop.graph.before(self._stage.number, name)
         if stage is None:
-            return await shop.origins.image(name, self._report)
+            try:
+                return await shop.origins.image(name, self._report)
+            except LadingError as error:
+                raise LadingError(f"invalid from flag value {name}: {error.message}") from None
         if stage.number not in shop.built:
             raise NotFound(f"stage {name} is asked for by a trigger of the base image only")
         return await shop.origins.tree(shop.built[stage.number])
