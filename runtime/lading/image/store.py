@@ -110,9 +110,9 @@ class ImageStore:
         """
         with self.lock, explaining(f"open the image store {self.root}"):
             (self.root / "images").mkdir(mode=0o700, parents=True, exist_ok=True)
-            for left in [*self.root.glob(TEMPORARY + "*"), *self._records(TEMPORARY + "*")]:
+            for left in [*self.root.glob(TEMPORARY + "*"), *self.root.glob(f"*/{TEMPORARY}*")]:
                 left.unlink()
-            for path in self._records("*.json"):
+            for path in list((self.root / "images").glob("*.json")):
                 self._load(path)
             self.names.load()
             dangling = self.names.images() - self._known.keys()
@@ -334,9 +334,6 @@ class ImageStore:
                     self.blobs.delete(blob.digest)
         self.layers.discard(retired)
         return sum(one.layer.size for one in retired)
-
-    def _records(self, pattern: str) -> Iterable[Path]:
-        return list((self.root / "images").glob(pattern))
 
     def _load(self, path: Path) -> None:
         """Load one image; one whose content is not there any more is dropped."""

@@ -84,6 +84,7 @@ class Puller:
         self._partial.mkdir(parents=True, exist_ok=True)
         drop_old(self._partial)
         self._sources = LayerSources(root / "distribution")
+        self._sources.prune(store.layers.exists)
         self._threads = ThreadPoolExecutor(CONCURRENT_DOWNLOADS, "lading-unpack")
 
     async def pull(

@@ -5,6 +5,7 @@ ROOT/image/distribution/<diff-id hex>.json
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -46,9 +47,11 @@ class LayerSources:
         content = msgspec.json.encode([source, *others][:_KEPT])
         write_atomically(self._path(diff_id), content, durable=False)
 
-    def forget(self, diff_id: DiffId) -> None:
-        """Drop the record of a layer that was deleted."""
-        self._path(diff_id).unlink(missing_ok=True)
+    def prune(self, exists: Callable[[DiffId], bool]) -> None:
+        """Drop the records of layers that do not exist any more."""
+        for path in list(self._root.glob("*.json")):
+            if not exists(f"sha256:{path.stem}"):
+                path.unlink(missing_ok=True)
 
     def _path(self, diff_id: DiffId) -> Path:
         return self._root / f"{hex_of(diff_id)}.json"
