@@ -245,11 +245,15 @@ def check(
         sys.exit(1)
 
 
-@task(name="list")
+@task(name="list", help={"json": "the cells alone, for programs"})
 @_clear
-def list_(_context: Context) -> None:
+def list_(_context: Context, json: bool = False) -> None:
     """List the lab's cells and the scenarios."""
-    from lab.cells import cells
+    from lab.cells import as_json, cells
+
+    if json:
+        print(as_json())
+        return
     from lab.matrix.plan import collect
 
     for cell in cells().values():
@@ -263,7 +267,7 @@ def list_(_context: Context) -> None:
         "cells": "their names, with commas (default: all; `invoke lab.list` has them)",
         "scenarios": "files, folders, functions or patterns of them, with commas, or `smoke` for "
         "a few from every folder (default: all)",
-        "driver": "local (default), this host as the only cell; or qemu",
+        "driver": "local (default), this host as the only cell; qemu, or vagrant",
         "machines": "how many at once (default: as many as this host carries)",
         "shard": "a part of the scenarios, such as 2/3",
         "fresh": "start anew where an earlier run of the same was interrupted",
@@ -354,16 +358,42 @@ def bake(_context: Context, release: str = "", cells: str = "", refresh: bool = 
     baked(cells.split(","), release.split(","), refresh=refresh)
 
 
-@task(name="up", help={**_CELL, **_IN_IT})
+@task(name="up", help={**_CELL, "driver": "qemu (default), or vagrant: `vagrant up`", **_IN_IT})
 @_clear
-def lab_up(_context: Context, cell: str, engine: str = "none") -> None:
+def lab_up(_context: Context, cell: str, driver: str = "qemu", engine: str = "none") -> None:
     """Boot a cell's machine and save it, so that clones of it start at once."""
-    from lab import tasks_machines
+    if driver == "vagrant":
+        from lab import tasks_vagrant
 
-    tasks_machines.up(cell, engine)
+        if engine != "none":
+            raise LabError("--engine goes with the driver qemu: a machine of Vagrant's has Docker")
+        tasks_vagrant.up(cell)
+    elif driver == "qemu":
+        from lab import tasks_machines
+
+        tasks_machines.up(cell, engine)
+    else:
+        raise LabError(f"--driver {driver}: lab.up takes qemu or vagrant")
 
 
-@task(name="run", help={**_CELL, "command": "a line for sh", "driver": "qemu or local", **_IN_IT})
+@task(
+    help={
+        "cell": "its name, several with commas, or `all` (`invoke lab.list` has them)",
+        "refresh": "pack again what is packed",
+    }
+)
+@_clear
+def box(_context: Context, cell: str, refresh: bool = False) -> None:
+    """Pack a cell's root and kernel as a box for Vagrant; `vagrant up CELL` uses it."""
+    from lab import tasks_vagrant
+
+    tasks_vagrant.box([] if cell == "all" else cell.split(","), refresh=refresh)
+
+
+@task(
+    name="run",
+    help={**_CELL, "command": "a line for sh", "driver": "qemu, vagrant or local", **_IN_IT},
+)
 @_clear
 def lab_run(
     _context: Context, cell: str, command: str, driver: str = "qemu", engine: str = "none"
@@ -398,5 +428,7 @@ namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
 namespace.add_collection(Collection("kernel", check))
 namespace.add_collection(Collection("build", real))
-namespace.add_collection(Collection("lab", bake, list_, lab_up, shell, lab_run, matrix, lab_clean))
+namespace.add_collection(
+    Collection("lab", bake, list_, lab_up, shell, lab_run, matrix, box, lab_clean)
+)
 namespace.add_collection(Collection("report", open_))

@@ -12,6 +12,7 @@ import tty
 from base64 import b64decode
 from collections.abc import Iterable
 
+from lab import tasks_vagrant
 from lab.agent.frames import unpack
 from lab.bake import kernels, roots
 from lab.bake.main import bake
@@ -106,6 +107,7 @@ def shell(name: str, at: str, engine: str) -> None:
 
 def clean(*, everything: bool) -> None:
     """Remove golden machines, failures and what no cell wants; with `everything` all there is."""
+    tasks_vagrant.clean()
     shutil.rmtree(PLACE, ignore_errors=True)
     if everything:
         forget_all()

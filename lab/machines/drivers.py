@@ -10,6 +10,10 @@ from lab.machines.base import Driver, Machine
 from lab.machines.local import LocalMachine
 from lab.machines.machine import QemuMachine
 from lab.machines.qemu import needed
+from lab.machines.vagrant import VagrantMachine
+from lab.machines.vagrant import missing as not_for_vagrant
+from lab.machines.vagrantcli import PROVIDER
+from lab.machines.vagrantcli import needed as needed_by_vagrant
 from lab.shell import LabError
 
 
@@ -53,7 +57,36 @@ class Qemu:
         return QemuMachine(found)
 
 
-DRIVERS: Mapping[str, Callable[[], Driver]] = {"local": Local, "qemu": Qemu}
+class Vagrant:
+    """Vagrant, with the box that `invoke lab.box` packs or with another."""
+
+    name = "vagrant"
+    how = f"Vagrant, {PROVIDER}"
+
+    def __init__(self) -> None:
+        needed_by_vagrant()
+
+    def missing(self, cell: Cell) -> str:
+        """Which part of the cell is not baked."""
+        return not_for_vagrant(cell)
+
+    def machine(self, cell: Cell, engine: str = "") -> VagrantMachine:
+        """A machine that is made now, which takes minutes under emulation."""
+        made = VagrantMachine(cell, engine)
+        try:
+            if engine:
+                made.warm()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+DRIVERS: Mapping[str, Callable[[], Driver]] = {
+    "local": Local,
+    "qemu": Qemu,
+    "vagrant": Vagrant,
+}
 
 
 def driver(name: str) -> Driver:

@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lab.bake.store import room
 from lab.cells import choose
-from lab.machines.base import MachineError
+from lab.machines.base import Machine, MachineError
 from lab.machines.golden import saved
 from lab.machines.machine import QemuMachine
 from lab.paths import RESULTS
@@ -41,18 +41,35 @@ class Kept:
     again: str
 
 
-def keep(machine: QemuMachine, scenario: str, complaint: str) -> Kept:
-    """Keep what a machine says, then the machine; one that hangs or is dead keeps its console."""
+class Speaks(Machine, Protocol):
+    """A machine whose console is kept in a file."""
+
+    @property
+    def console(self) -> Path:
+        """What it wrote on its console."""
+        ...
+
+
+def keep_logs(machine: Speaks, scenario: str, complaint: str) -> Path:
+    """Keep what a machine says; one that hangs or is dead keeps its console. Where it is kept."""
     name = f"{_slug(scenario)}-{time.strftime('%H%M%S')}"
     directory = PLACE / machine.cell.name / name
     directory.mkdir(parents=True, exist_ok=True)
-    again = f"invoke lab.shell {machine.cell.name} --at {name}"
-    (directory / "complaint.txt").write_text(f"{scenario}\n\n{complaint}\n\n{again}\n")
+    (directory / "complaint.txt").write_text(f"{scenario}\n\n{complaint}\n")
     with suppress(OSError):
         shutil.copyfile(machine.console, directory / "console.log")
     with suppress(LabError):
         for file, command in _LOGS.items():
             (directory / file).write_text(machine.run(command, seconds=20).out)
+    return directory
+
+
+def keep(machine: QemuMachine, scenario: str, complaint: str) -> Kept:
+    """Keep what a machine says, then the machine."""
+    directory = keep_logs(machine, scenario, complaint)
+    again = f"invoke lab.shell {machine.cell.name} --at {directory.name}"
+    with open(directory / "complaint.txt", "a") as file:
+        file.write(f"\n{again}\n")
     note: dict[str, Any] = {
         "cell": machine.cell.name,
         "golden": str(machine.golden.directory),

@@ -109,12 +109,13 @@ def _held() -> bool:
     return False
 
 
-def _uri() -> str:
+def uri() -> str:
+    """Which libvirt Vagrant uses, as virsh(1) names it."""
     return os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
 
 
 def _hosts_own_answers() -> bool:
-    command = ["virsh", "--quiet", "--connect", _uri(), "uri"]
+    command = ["virsh", "--quiet", "--connect", uri(), "uri"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -140,7 +141,7 @@ def _start() -> None:
         # Interfaces of this network namespace, and no cgroups: libvirt leaves those alone.
         "mount -t sysfs sysfs /sys",
         "ip link set lo up",
-        "exec libvirtd --config /etc/libvirt/libvirtd.conf",
+        "exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid",
     ]
     for mounted_on in map(Path, _PLACES):
         mounted_on.mkdir(parents=True, exist_ok=True)

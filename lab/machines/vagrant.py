@@ -29,7 +29,7 @@ from lab.machines import libvirt
 from lab.machines.accelerator import Accelerator
 from lab.machines.base import Finished, MachineError, Verbs
 from lab.machines.channel import Gone, Late
-from lab.machines.vagrantcli import PROVIDER, VERB, Vagrant, needed
+from lab.machines.vagrantcli import PROVIDER, UP, VERB, Vagrant, needed
 from lab.paths import PROJECT, RUN
 from lab.shell import alive
 
@@ -37,7 +37,6 @@ _RUNNING = RUN / "vagrant"
 _HOME = TOP / "vagrant"
 """Where Vagrant keeps the boxes of the machines that this driver makes."""
 
-_UP = 900
 _IMAGE = "/var/lib/lading-lab/project.erofs"
 _SAVED = "lading"
 _LOST = 255
@@ -46,7 +45,7 @@ _LOST = 255
 
 def missing(cell: Cell) -> str:
     """Why the cell can not be had within minutes, in one sentence; "" when it can."""
-    if _other_box(cell):
+    if other_box(cell):
         return ""
     if reason := goldens.missing(cell):
         return reason
@@ -58,7 +57,7 @@ def missing(cell: Cell) -> str:
     return ""
 
 
-def _other_box(cell: Cell) -> str:
+def other_box(cell: Cell) -> str:
     """The box that the Vagrantfile is told to use instead of the cell's own."""
     own = os.environ.get(f"LADING_BOX_{cell.name.upper().replace('-', '_')}")
     return own or os.environ.get("LADING_BOX", "")
@@ -98,7 +97,7 @@ class VagrantMachine(Verbs):
             raise MachineError(reason)
         self.cell, self.engine = cell, engine
         self.parts = goldens.parts(cell)
-        if not _other_box(cell):
+        if not other_box(cell):
             _drop_older(box.pack(cell))
         _RUNNING.mkdir(parents=True, exist_ok=True)
         _clear_dead()
@@ -178,7 +177,7 @@ class VagrantMachine(Verbs):
 
     def start(self) -> None:
         """Boot it, from its own disk when it has one."""
-        self.vagrant.run("up", self.cell.name, f"--provider={PROVIDER}", seconds=_UP)
+        self.vagrant.run("up", self.cell.name, f"--provider={PROVIDER}", seconds=UP)
         text = self.vagrant.run("ssh-config", self.cell.name)
         (self.directory / "ssh-config").write_text(text)
         self.run(goldens.booted(self.cell), seconds=VERB)
@@ -304,7 +303,16 @@ class VagrantMachine(Verbs):
     def _virsh(self, verb: str, *words: str) -> None:
         """A verb of libvirt's that Vagrant has not, or takes longer for. Raises MachineError."""
         domain = f"{_prefix(self.directory)}{self.cell.name}"
-        command = [*libvirt.enter(), "virsh", "--quiet", verb, domain, *words]
+        command = [
+            *libvirt.enter(),
+            "virsh",
+            "--quiet",
+            "--connect",
+            libvirt.uri(),
+            verb,
+            domain,
+            *words,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise MachineError(f"{self.cell.name}: virsh {verb}: {done.stderr.strip()}")
@@ -323,6 +331,12 @@ def _drop_older(newest: box.Box) -> None:
     for path in (_HOME / "boxes" / newest.name.replace("/", "-VAGRANTSLASH-")).glob("*.*"):
         if path.name != newest.version:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def clear_all() -> None:
+    """Remove what this driver keeps, and what was left of its machines by who was killed."""
+    _clear_dead()
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 def _clear_dead() -> None:

@@ -20,8 +20,8 @@ from lab.paths import PROJECT
 PROVIDER = os.environ.get("VAGRANT_DEFAULT_PROVIDER", "libvirt")
 """What makes the machines; boxes of the lab are for libvirt."""
 
-VERB = 300
-"""The seconds that a verb may take that boots no machine."""
+UP, VERB = 900, 300
+"""The seconds that it may take to boot a machine, and to do anything else."""
 
 _SETTINGS = {
     "VAGRANT_CWD": str(PROJECT),

@@ -209,7 +209,14 @@ def _qemu() -> Lane:
     return QemuLane()
 
 
-LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane, "qemu": _qemu}
+def _vagrant() -> Lane:
+    """Asked for late, as the other."""
+    from lab.machines.vagrantlane import VagrantLane
+
+    return VagrantLane()
+
+
+LANES: Mapping[str, Callable[[], Lane]] = {LOCAL: LocalLane, "qemu": _qemu, "vagrant": _vagrant}
 """The drivers that the matrix knows."""
 
 
