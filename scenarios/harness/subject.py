@@ -196,8 +196,9 @@ class Subject:
     def _cgroups(self) -> list[str]:
         places = cgroups.places(self.engine.cgroup)
         children = [child for place in places for child in place.iterdir() if child.is_dir()]
-        # Podman keeps the one for its helpers, whose processes are looked at, from the first on.
-        return [str(child) for child in children if child.name != "conmon"]
+        # Podman keeps the one for its helpers, whose processes are looked at, from the first on,
+        # and Docker that of its BuildKit.
+        return [str(child) for child in children if child.name not in ("conmon", "buildkit")]
 
     def _interfaces(self) -> list[str]:
         lines = self.in_network("ip", "-o", "link", "show", "type", "veth").lines

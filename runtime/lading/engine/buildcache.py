@@ -23,7 +23,7 @@ KIND = "exec.cachemount"
 
 _FLAGS = ("inuse", "shared", "private")
 _TIMES = ("until", "unused-for")
-_WORDS = ("id", "parent", "type", "description")
+_WORDS = ("id", "parent", "type", "description", "label", "label!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def _fits(cache: Cache, filters: Filters) -> bool:
     own = {"type": KIND, "parent": "", "description": describe(cache)}
     flags = {"inuse": cache.in_use, "shared": False, "private": True}
     return (
-        all(own[name] in _values(filters, name, own[name]) for name in own)
+        terms.has_labels(filters, None)
+        and all(own[name] in _values(filters, name, own[name]) for name in own)
         and all(cache.name.startswith(value) for value in filters.get("id", ()))
         and all(terms.flag(filters, name, here) is here for name, here in flags.items())
     )

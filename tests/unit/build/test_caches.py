@@ -84,6 +84,8 @@ async def test_a_cache_whose_record_is_lost_can_be_pruned(tmp_path: Path) -> Non
         ({"type": ["regular"]}, []),
         ({"description": ['cached mount /at/mid with id "mid"']}, ["mid"]),
         ({"parent": ["abc"]}, []),
+        ({"label": ["key"]}, []),
+        ({"label!": ["key"]}, ["old", "mid", "new"]),
         ({"inuse": ["true"]}, []),
         ({"inuse": ["false"], "private": ["1"]}, ["old", "mid", "new"]),
         ({"shared": ["true"]}, []),
@@ -103,7 +105,7 @@ async def test_an_id_may_be_abbreviated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
-        ({"label": ["x"]}, "invalid filter 'label'"),
+        ({"dangling": ["x"]}, "invalid filter 'dangling'"),
         ({"id": ["x", "y"]}, "filters expect only one value"),
         ({"until": ["soon"]}, "invalid value for 'until'"),
     ],
