@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lading.engine import modes
+from lading.engine import apparmor, modes
 from lading.engine.accounts import AccountBook
 from lading.engine.imagemounts import image_options
 from lading.engine.links import active_links
@@ -18,7 +18,7 @@ from lading.engine.mounting import Mounting
 from lading.engine.settings import Settings
 from lading.engine.specs import SpecInputs, build
 from lading.engine.specs.mounts import MountPlan
-from lading.engine.specs.security import apparmor_profile, parse_security_options
+from lading.engine.specs.security import parse_security_options
 from lading.engine.store import ContainerStore, remove_directory
 from lading.engine.users import Identity
 from lading.errors import InvalidParameter, LadingError
@@ -62,7 +62,7 @@ class Bundles:
         (bundle / "rootfs").mkdir(mode=0o711, parents=True, exist_ok=True)
         log_path = self.store.home(record.id) / f"{record.id}-json.log"
         record.log_path = "" if host.log_config.type == "none" else str(log_path)
-        record.app_armor_profile = apparmor_profile(host)
+        record.app_armor_profile = apparmor.profile_of(host)
         overlay = self.layers.mount_options(self.layers.rw(record.id))
         plan = MountPlan(
             overlay=overlay,

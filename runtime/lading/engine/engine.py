@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from lading.engine import imagemounts
+from lading.engine import apparmor, imagemounts
 from lading.engine.accounts import AccountBook
 from lading.engine.attach import Attacher
 from lading.engine.background import Background
@@ -142,6 +142,7 @@ class Engine:
         running = await self._restore.take_over()
         for warning in self._manager.start(running):
             _log.warning("%s", warning)
+        await asyncio.to_thread(apparmor.prepare)
         await self._restore.settle()
         await asyncio.to_thread(self._images.collect)
 

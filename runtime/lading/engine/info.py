@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import __version__
+from lading.engine import apparmor
 from lading.engine.settings import Settings
 from lading.engine.sysinfo import SysInfo, sysinfo
 from lading.files import write_atomically
@@ -139,7 +140,8 @@ def _parameter(name: str) -> str:
 
 def security_options(settings: Settings, limits: SysInfo) -> list[str]:
     """Return what containers are confined with, in Docker's words."""
-    options = ["name=seccomp,profile=builtin"]
+    options = ["name=apparmor"] if apparmor.in_use() else []
+    options.append("name=seccomp,profile=builtin")
     if limits.cgroup_version == 2 and os.path.exists("/proc/self/ns/cgroup"):
         options.append("name=cgroupns")
     if settings.no_new_privileges:

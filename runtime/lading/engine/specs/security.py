@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lading.engine.checks.host import normal_capability
 from lading.engine.model import HostConfig
@@ -48,7 +46,8 @@ def parse_security_options(options: Sequence[str] | None) -> SecurityOptions:
 def _set(found: SecurityOptions, key: str, value: str, option: str) -> None:
     match key:
         case "label":
-            # SELinux labels are for hosts that have SELinux; there is nothing to do without it.
+            # As in Docker without --selinux-enabled, which there is no equal of here: no label
+            # is set, and so there is none to change or to leave out.
             return
         case "seccomp":
             found.seccomp = value
@@ -68,24 +67,6 @@ def _boolean(value: str, option: str) -> bool:
     if value in _FALSE:
         return False
     raise LadingError(f'invalid --security-opt 2: "{option}"')
-
-
-def apparmor_profile(host: HostConfig) -> str:
-    """Give the AppArmor profile of a container: the one asked for, else `unconfined`.
-
-    Empty where the kernel does not use AppArmor: a profile that is asked for is ignored there.
-    """
-    if not _uses_apparmor():
-        return ""
-    return parse_security_options(host.security_opt).apparmor or UNCONFINED
-
-
-@functools.cache
-def _uses_apparmor() -> bool:
-    try:
-        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
-    except OSError:
-        return False
 
 
 def capability_names(
