@@ -36,7 +36,7 @@ from lading.image.registry.platforms import Platform, choose
 from lading.image.registry.progress import Report, Step, Throttle
 from lading.image.registry.settings import Credentials, Endpoint, RegistrySettings
 from lading.image.registry.sources import LayerSources, Source
-from lading.image.registry.spool import CutOff, Spool, drop_old
+from lading.image.registry.spool import CutOff, Spool, drop, drop_old, is_full
 from lading.image.store import Image, ImageStore, Lease
 from lading.storage.digests import DiffId, Digest
 
@@ -229,7 +229,11 @@ class Puller:
                 for layer in missing:
                     group.create_task(one(layer))
         except* LadingError as errors:
-            raise first(errors) from None
+            error = first(errors)
+            if is_full(error):
+                for layer in missing:
+                    drop(self._partial, layer.blob)
+            raise error from error.__cause__
 
     async def _layer(
         self, client: RegistryClient, layer: _Layer, lease: Lease, report: Report

@@ -64,7 +64,7 @@ class Spool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, InvalidParameter) or _is_full(error):
+        if error is None or isinstance(error, InvalidParameter) or is_full(error):
             # Taken over whole, or so wrong that going on from it would be wrong as well; a full
             # disk gets back what it gave.
             self._path.unlink(missing_ok=True)
@@ -125,6 +125,12 @@ class Spool:
             )
 
 
-def _is_full(error: BaseException) -> bool:
+def drop(directory: Path, descriptor: Descriptor) -> None:
+    """Remove the partial file of a blob, if there is one."""
+    (directory / hex_of(descriptor.digest)).unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether there was no room on the disk, or in the quota."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
