@@ -23,6 +23,8 @@ from lab.shell import alive, end, wait_until
 _RUN = RUN / "libvirt"
 _STATE = TOP / "libvirt"
 _PID = _RUN / "libvirtd.pid"
+_NAMESPACE = _RUN / "namespace"
+_MADE = _RUN / "made"
 _LOG = _RUN / "libvirtd.log"
 _PLACES = {
     "/run/libvirt": _RUN / "run",
@@ -48,8 +50,14 @@ def up() -> None:
     """Have a libvirt, starting the lab's own where none answers. Raises MachineError."""
     if _hosts_own_answers():
         return
+    if os.geteuid():
+        raise MachineError(
+            "no libvirt answers here: start the host's (`systemctl start libvirtd`), or run this "
+            "as root, and the lab brings up one of its own"
+        )
     with locked("libvirt"):
         if not _running():
+            _stop()
             _start()
         _hold()
 
@@ -60,12 +68,9 @@ def down() -> None:
         return
     with locked("libvirt"):
         _release()
-        if _running():
-            if _held() or _virsh("list", "--all", "--name").strip():
-                return
-            _stop()
-        for place in (_RUN, _STATE):
-            shutil.rmtree(place, ignore_errors=True)
+        if _running() and (_held() or _virsh("list", "--all", "--name").strip()):
+            return
+        _stop()
 
 
 def enter() -> list[str]:
@@ -125,11 +130,6 @@ def _virsh(*words: str) -> str:
 
 
 def _start() -> None:
-    if os.geteuid():
-        raise MachineError(
-            "no libvirt answers here: start the host's (`systemctl start libvirtd`), or run this "
-            "as root, and the lab brings up one of its own"
-        )
     for place in _PLACES.values():
         place.mkdir(parents=True, exist_ok=True)
     etc = _PLACES["/etc/libvirt"]
@@ -143,8 +143,10 @@ def _start() -> None:
         "ip link set lo up",
         "exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid",
     ]
-    for mounted_on in map(Path, _PLACES):
-        mounted_on.mkdir(parents=True, exist_ok=True)
+    made = [place for place in _PLACES if not Path(place).exists()]
+    _MADE.write_text("\n".join(made))
+    for mounted_on in made:
+        Path(mounted_on).mkdir(parents=True)
     words = ["unshare", "--net", "--mount", "--propagation=private", "--"]
     with open(_LOG, "wb") as log:
         process = subprocess.Popen(
@@ -157,6 +159,7 @@ def _start() -> None:
     _PID.write_text(f"{process.pid}\n")
     try:
         wait_until(lambda: _answers_or_ended(process), 30, "an answer of libvirtd")
+        _NAMESPACE.write_text(os.readlink(f"/proc/{process.pid}/ns/net"))
     except BaseException:
         end(process.pid)
         _PID.unlink(missing_ok=True)
@@ -171,10 +174,28 @@ def _answers_or_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _stop() -> None:
-    for name in _virsh("net-list", "--all", "--name").split():
-        # Its DHCP server goes with it.
-        _virsh("net-destroy", name)
-    end(_pid())
+    """End it and what it started, also what is left of one that was killed."""
+    if _running():
+        for name in _virsh("net-list", "--all", "--name").split():
+            # Its DHCP server goes with it.
+            _virsh("net-destroy", name)
+        end(_pid())
     with suppress(OSError):
-        # Where the host has no directory of that name libvirtd's was made for the mount.
-        Path("/run/libvirt").rmdir()
+        for pid in _inside():
+            end(pid, 2)
+        # One that another namespace has something mounted on would lose that: only our own.
+        for made in _MADE.read_text().split():
+            Path(made).rmdir()
+    for place in (_RUN, _STATE):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _inside() -> list[int]:
+    """What runs in the namespace of the lab's own libvirt: nobody else's is there."""
+    namespace = _NAMESPACE.read_text()
+    found: list[int] = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.readlink(f"/proc/{name}/ns/net") == namespace:
+                found.append(int(name))
+    return found

@@ -29,7 +29,7 @@ from lab.machines.vagrantcli import Vagrant, complaint
 from lab.machines.vagrantlane import VagrantLane
 from lab.matrix.lanes import missing
 from lab.paths import PROJECT
-from lab.shell import LabError
+from lab.shell import LabError, alive
 
 CELL = cells()["trixie"]
 _RUBY = pytest.mark.skipif(shutil.which("ruby") is None, reason="no Ruby")
@@ -486,8 +486,10 @@ def test_the_lab_s_own_libvirt_comes_and_goes(
     monkeypatch.setattr(libvirt, "_PLACES", places | {"/var/lib/libvirt": state})
     monkeypatch.setattr(libvirt, "_RUN", run)
     monkeypatch.setattr(libvirt, "_STATE", state)
-    monkeypatch.setattr(libvirt, "_PID", run / "libvirtd.pid")
-    monkeypatch.setattr(libvirt, "_LOG", run / "libvirtd.log")
+    for name in ("pid", "log"):
+        monkeypatch.setattr(libvirt, f"_{name.upper()}", run / f"libvirtd.{name}")
+    for name in ("namespace", "made"):
+        monkeypatch.setattr(libvirt, f"_{name.upper()}", run / name)
     monkeypatch.setattr(libvirt, "_hosts_own_answers", lambda: False)
     libvirt.up()
     try:
@@ -496,8 +498,11 @@ def test_the_lab_s_own_libvirt_comes_and_goes(
         assert [line.split()[1] for line in links.splitlines()] == ["lo:"]
         assert libvirt._virsh("uri").strip() == "qemu:///system"
         pid = libvirt._pid()
+        left = subprocess.Popen([*libvirt.enter(), "sleep", "600"])
+        assert left.pid in libvirt._inside()
     finally:
         libvirt.down()
+    assert not alive(left.pid)
     assert libvirt.enter() == []
     assert not Path(f"/proc/{pid}").exists()
     assert not run.exists()
