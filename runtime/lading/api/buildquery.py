@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TIMES_HEADER = "X-Lading-Times"
+"""Request header of POST /build that asks for the times of messages."""
+
 _INT64 = 1 << 63
 
 
@@ -36,6 +39,7 @@ def options_of(call: Call) -> BuildOptions:
         no_cache=call.flag("nocache"),
         network=call.text("networkmode"),
         cache_from=_cache_from(call),
+        timed=bool(call.request.headers.get(TIMES_HEADER)),
     )
 
 

@@ -33,6 +33,8 @@ class BuildOptions:
     """What a build is asked for (API operation ImageBuild).
 
     With `cache_from`, only the steps of these images, those that are here, need not be done again.
+    With `timed`, every message says when it was, as `timeNano` in Docker's JSON streams does:
+    stages that run side by side are told of one after the other.
     """
 
     tags: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class BuildOptions:
     no_cache: bool = False
     network: str = ""
     cache_from: tuple[str, ...] | None = None
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

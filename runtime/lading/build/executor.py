@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 
 from lading.build import dockerfile as parsing
@@ -36,7 +37,8 @@ class Executor:
         self._images = images
         self._host = host
         self._options = options
-        self._report = report
+        self._turns = Turns(report)
+        self._report = self._stamped(report)
         self._found: dict[tuple[str, str], asyncio.Future[Image]] = {}
 
     async def build(self, context: Context, agents: dict[str, str] | None = None) -> Image:
@@ -94,10 +96,11 @@ class Executor:
             # Told before anything runs, but as Docker does: in the stream, needed or not.
             self._report({"stream": f"Step {number}/{steps} : {stages[0].origin.original}\n"})
             raise fault
-        turns, slots = Turns(self._report), asyncio.Semaphore(_AT_ONCE)
+        turns, slots = self._turns, asyncio.Semaphore(_AT_ONCE)
         tasks: dict[int, asyncio.Task[None]] = {}
         for place, stage in enumerate(stages):
-            made = StageBuild(shop, stage, turns.report(place), number=number, steps=steps)
+            report = self._stamped(turns.report(place))
+            made = StageBuild(shop, stage, report, number=number, steps=steps)
             number += 1 + len(stage.instructions)
             needed = [tasks[one] for one in stage.needs]
             extra = labels if place == len(stages) - 1 else []
@@ -133,6 +136,12 @@ class Executor:
         for name in dict.fromkeys(self._options.tags):
             self._say(f"Successfully tagged {self._host.tag(image.id, name)}\n")
         return image
+
+    def _stamped(self, report: Report) -> Report:
+        """Let messages say when they were, if that is asked for."""
+        if not self._options.timed:
+            return report
+        return lambda item: report({**item, "timeNano": time.time_ns()})
 
     def _say(self, text: str) -> None:
         self._report({"stream": text})

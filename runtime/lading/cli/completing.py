@@ -26,6 +26,8 @@ VALUES = {
     "signal": ("SIGTERM", "SIGKILL", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"),
     "type": ("container", "image", "network", "volume"),
     "format": ("json", "table"),
+    "cache-from": "IMAGE",
+    "progress": ("auto", "plain", "tty"),
 }
 
 

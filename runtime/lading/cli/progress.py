@@ -57,13 +57,15 @@ def follow(
     quiet: bool = False,
     to_stderr: bool = False,
     aux: Callable[[dict[str, Any]], None] | None = None,
+    display: Display | None = None,
 ) -> None:
-    """Show messages until the daemon has no more.
+    """Show messages until the daemon has no more, on `display` or what suits the output.
 
     Raises CliError with the daemon's words if one is an error.
     `aux` gets what messages carry for programs, such as the id of a built image.
     """
-    display = None if quiet else _display(context, to_stderr=to_stderr)
+    if display is None and not quiet:
+        display = _display(context, to_stderr=to_stderr)
     try:
         for message in messages:
             if error := message.get("errorDetail") or message.get("error"):

@@ -14,7 +14,6 @@ from lading.cli.format_text import quoted
 from lading.cli.listing import Column, Listing, View, render
 from lading.cli.portlist import show_ports
 from lading.cli.progress import Lines, follow
-from lading.cli.steptimes import timed
 from lading.cli.usage import Usage, cpu_percent, used_memory
 
 CELL = st.text(alphabet="abc", max_size=12)
@@ -139,25 +138,6 @@ def test_an_error_in_the_stream_ends_the_command() -> None:
     found: list[dict[str, Any]] = []
     follow(sink, [{"aux": {"ID": "i"}}], aux=found.append)
     assert found == [{"ID": "i"}]
-
-
-def test_steps_of_a_build_are_timed() -> None:
-    messages = [
-        {"stream": "Step 1/2 : FROM x"},
-        {"stream": " ---> Using cache\n"},
-        {"stream": "Step 2/2 : RUN y"},
-        {"stream": "Successfully built 1\n"},
-    ]
-    ticks = iter([0.0, 1.0, 3.5, 4.0])
-    shown = [m["stream"].strip() for m in timed(iter(messages), lambda: next(ticks))]
-    assert shown == [
-        "Step 1/2 : FROM x",
-        "---> Using cache",
-        "cached",
-        "Step 2/2 : RUN y",
-        "2.50 s",
-        "Successfully built 1",
-    ]
 
 
 def test_usage_from_a_sample() -> None:

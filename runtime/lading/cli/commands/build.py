@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from lading.cli import credentials, references
 from lading.cli.buildcontext import BuildContext, open_context
@@ -13,21 +14,28 @@ from lading.cli.buildsecrets import (
     parse_secret,
     takes_secrets,
 )
+from lading.cli.buildsteps import TIMES_HEADER, Steps
 from lading.cli.command import STDOUT, Command, Context
 from lading.cli.commands.archives import read_file
 from lading.cli.failures import CliError
 from lading.cli.flags import Flag, Options
-from lading.cli.kinds import BOOL, INT, LIST, SIZE, STRING, STRINGS, SWAP, listing
+from lading.cli.kinds import BOOL, INT, LIST, SIZE, STRING, STRINGS, SWAP, Kind, listing
 from lading.cli.options import checks
 from lading.cli.options.containers import ULIMITS
-from lading.cli.progress import follow
-from lading.cli.steptimes import timed
+from lading.cli.progress import Lines, follow
 from lading.cli.units import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+
+    from lading.cli.progress import Display
+
+AUTO, PLAIN, TTY, QUIET = "auto", "plain", "tty", "quiet"
+_WIDTH = 80
+_OFTEN = 0.1
+"""How many seconds pass between two words on how far the context is."""
 
 
 def _tag(text: str) -> str:
@@ -92,24 +100,61 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
-def _counted(context: Context, stream: Iterator[bytes], *, quiet: bool) -> Iterator[bytes]:
-    """Pass a context on and, when it is sent, say how large it was."""
-    size = 0
+def _counted(context: Context, stream: Iterator[bytes], shown: str) -> Iterator[bytes]:
+    """Pass a context on and tell how large it is: at the end, and on a terminal all the while."""
+    size, told = 0, 0.0
     for data in stream:
         size += len(data)
         yield data
-    if not quiet:
+        if shown == TTY and time.monotonic() - told > _OFTEN:
+            told = time.monotonic()
+            context.out(f"\rSending the context: {human_size(size, 4)}\x1b[K")
+    if shown == TTY:
+        context.out(f"\rSent the context: {human_size(size, 4)}\x1b[K\n")
+    elif shown == PLAIN:
         context.out(f"Sending build context to the daemon  {human_size(size, 4)}\n")
 
 
-def _ask(context: Context, options: Options, source: BuildContext) -> Iterator[dict[str, Any]]:
+def _shown(options: Options) -> str:
+    """Tell how a build is shown: `QUIET`, `PLAIN` or `TTY`."""
+    if options.on("quiet"):
+        return QUIET
+    if options.text("progress") in (PLAIN, TTY):
+        return options.text("progress")
+    return TTY if os.isatty(STDOUT) else PLAIN
+
+
+def _progress(text: str) -> str:
+    if text not in (AUTO, PLAIN, TTY):
+        raise ValueError(f"it is {AUTO}, {PLAIN} or {TTY}")
+    return text
+
+
+def _lines(context: Context) -> Display:
+    return Lines(context.out)
+
+
+def _steps(context: Context) -> Display:
+    def bars() -> Display:
+        from lading.cli.bars import Bars
+
+        return Bars(to_stderr=False)
+
+    return Steps(context.out, context.width() or _WIDTH, bars)
+
+
+def _ask(
+    context: Context, options: Options, source: BuildContext, shown: str
+) -> Iterator[dict[str, Any]]:
     query = {**_query(context, options), "dockerfile": source.dockerfile, "remote": source.remote}
     headers = {"X-Registry-Config": credentials.header(credentials.all_known(context.config))}
     headers |= _handed_over(context, options, source)
+    if shown == TTY:
+        headers[TIMES_HEADER] = "1"
     stream = None
     if source.stream is not None:
         headers["Content-Type"] = "application/x-tar"
-        stream = _counted(context, source.stream, quiet=options.on("quiet"))
+        stream = _counted(context, source.stream, shown)
     response = context.client.request("POST", "/build", query, stream=stream, headers=headers)
     return response.values()
 
@@ -129,24 +174,29 @@ def _handed_over(context: Context, options: Options, source: BuildContext) -> di
 def build(context: Context, options: Options) -> int:
     """Build an image."""
     source = open_context(options.args[0], options.text("file"), read_file("-"))
-    quiet, built = options.on("quiet"), [""]
+    shown, built = _shown(options), [""]
 
     def take(aux: dict[str, Any]) -> None:
         built[0] = aux.get("ID", built[0])
 
     said: list[str] = []
-    messages = _ask(context, options, source)
-    if quiet:
+    messages = _ask(context, options, source, shown)
+    if shown == QUIET:
         messages = _noted(messages, said)
-    elif os.isatty(STDOUT):
-        messages = timed(messages)
+    display = {TTY: _steps, PLAIN: _lines}.get(shown)
     try:
-        follow(context, messages, quiet=quiet, aux=take)
+        follow(
+            context,
+            messages,
+            quiet=display is None,
+            aux=take,
+            display=display(context) if display else None,
+        )
     except CliError:
-        if quiet:
+        if shown == QUIET:
             context.error("".join(said))
         raise
-    if quiet:
+    if shown == QUIET:
         context.out((built[0] or "".join(said).strip()) + "\n")
     if path := options.text("iidfile"):
         _write_id(path, built[0])
@@ -204,10 +254,17 @@ COMMANDS = {
                 "SSH agent for RUN --mount=type=ssh: ID[=SOCKET]",
             ),
             Flag("quiet", "q", BOOL, "Show the image's id only"),
+            Flag(
+                "progress",
+                "",
+                Kind("string", _progress, AUTO),
+                "How it is shown: auto, plain (as Docker's builder), tty (a line for each step)",
+                default=AUTO,
+            ),
             Flag("iidfile", "", STRING, "Write the image's id to this file"),
             Flag("squash", "", BOOL, "Make one layer of all new ones"),
             Flag("rm", "", BOOL, "Remove the containers of steps", default=True),
-            Flag("force-rm", "", BOOL, "Remove them even if a step fails"),
+            Flag("force-rm", "", BOOL, "Remove the containers of steps even if one fails"),
             Flag("compress", "", BOOL, "Accepted for compatibility", hidden=True),
             Flag("isolation", "", STRING, "Windows only", hidden=True),
             Flag(
@@ -252,9 +309,11 @@ COMMANDS = {
             Flag("ulimit", "", ULIMITS, "Resource limit: name=soft[:hard]", group=LIMITS),
         ),
         about="PATH is the context: the directory that COPY and ADD take from, sent to the daemon "
-        "without what its .dockerignore names. Each instruction is a step; a step whose "
-        "input has not changed comes from the cache. On a terminal, each step's time is "
-        "shown.",
+        "without what its .dockerignore names. Each instruction is a step that leaves an image; a "
+        "step whose parent, words and files have not changed comes from the cache, so what changes "
+        "often belongs at the end. Stages that do not need each other run side by side. On a "
+        "terminal there is a line for each step with its time, elsewhere what Docker's builder "
+        "says. A step that fails leaves its container, for `lading logs` and `lading commit`.",
         examples=(
             ("build -t web:1.2 .", "from the Dockerfile in the present directory"),
             (
@@ -262,6 +321,13 @@ COMMANDS = {
                 "one stage of another Dockerfile",
             ),
             ("build - < Dockerfile", "without a context"),
+            ("build -q -t web .", "prints the image's id alone"),
+            (
+                "build --secret id=token,src=token.txt .",
+                "a file for RUN --mount=type=secret,id=token, in no layer",
+            ),
+            ("build https://github.com/team/web.git#main:src", "what a repository has"),
+            ("build --pull --cache-from team/web:latest .", "with the steps of a pulled image"),
         ),
     ),
 }
