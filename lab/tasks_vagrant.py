@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
+from lab.bake import kernels
 from lab.box import BOXES, pack
 from lab.cells import choose
 from lab.machines import libvirt, vagrant
-from lab.machines.accelerator import choose as accelerator
+from lab.machines.accelerator import choose as choose_accelerator
 from lab.machines.base import MachineError
-from lab.machines.golden import parts
 from lab.machines.vagrantcli import PROVIDER, UP, Vagrant, needed
 from lab.paths import PROJECT
 from lab.shell import LabError
@@ -37,7 +37,7 @@ def box(names: Iterable[str], *, refresh: bool) -> None:
                     lambda line, name=cell.name: status.update(f"{name}: {line}"),  # type: ignore[misc]
                     refresh=refresh,
                 )
-                accelerator(parts(cell).kernel)
+                choose_accelerator(kernels.bake(cell))
             except LabError as error:
                 failures.append(str(error))
                 console.print(f"[red]failed[/]  {error}", highlight=False, soft_wrap=True)
@@ -58,6 +58,7 @@ def up(name: str) -> None:
         raise LabError(reason)
     if not vagrant.other_box(cell):
         pack(cell)
+        choose_accelerator(kernels.bake(cell))
     started = time.monotonic()
     if PROVIDER == "libvirt":
         libvirt.up()
@@ -67,10 +68,9 @@ def up(name: str) -> None:
     except BaseException:
         libvirt.down()
         raise
-    before = shlex.join([*libvirt.enter(), ""]).removesuffix("''") if libvirt.enter() else ""
     print(f"{name} is up after {time.monotonic() - started:.0f} s")
-    print(f"  {before}vagrant ssh {name}")
-    print(f"  {before}vagrant destroy --force {name}; `invoke lab.clean` does that, too")
+    print(f"  {shlex.join([*libvirt.enter(), 'vagrant', 'ssh', name])}")
+    print(f"  {shlex.join([*libvirt.enter(), 'vagrant', 'destroy', '--force', name])}")
 
 
 def clean() -> None:
