@@ -180,18 +180,12 @@ def build(context: Context, options: Options) -> int:
         built[0] = aux.get("ID", built[0])
 
     said: list[str] = []
+    display = {TTY: _steps, PLAIN: _lines}[shown](context) if shown != QUIET else None
     messages = _ask(context, options, source, shown)
     if shown == QUIET:
         messages = _noted(messages, said)
-    display = {TTY: _steps, PLAIN: _lines}.get(shown)
     try:
-        follow(
-            context,
-            messages,
-            quiet=display is None,
-            aux=take,
-            display=display(context) if display else None,
-        )
+        follow(context, messages, quiet=display is None, aux=take, display=display)
     except CliError:
         if shown == QUIET:
             context.error("".join(said))

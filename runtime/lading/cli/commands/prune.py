@@ -244,7 +244,13 @@ COMMANDS = {
             FORCE_FLAG,
             Flag("keep-storage", "", SIZE, "Bytes of cache to keep"),
         ),
-        about="The next build makes the steps again that the cache had.",
+        about="The cache is what RUN --mount=type=cache keeps from build to build, the longest "
+        "unused first. The images of steps, from which a build goes on, go with `lading image "
+        "prune`. Filters are until, id, type, description, inuse and private.",
+        examples=(
+            ("builder prune --filter until=72h", "what no build used for three days"),
+            ("builder prune --keep-storage 2g", "all but two gigabytes"),
+        ),
     ),
     "system prune": Command(
         "system prune",
