@@ -149,8 +149,9 @@ class _Indexer:
     def add(self, entry: Entry) -> None:
         """Add one entry, with the reader at it."""
         path = clean(entry.name)
-        if self._secret and path.startswith(self._secret):
-            self._keep_secret(entry, os.fsdecode(path[len(self._secret) :]))
+        if self._secret and (path + b"/").startswith(self._secret):
+            if entry.kind is not Kind.DIRECTORY:
+                self._keep_secret(entry, os.fsdecode(path[len(self._secret) :]))
             return
         if not path:
             return  # the root's attributes mean nothing: it is never copied itself
@@ -215,25 +216,28 @@ class _Indexer:
         target.shared = True
         return target
 
-    def _directory(self, path: bytes, links: int = 0) -> tuple[bytes, Node]:
+    def _directory(self, path: bytes) -> tuple[bytes, Node]:
         """Find or make a directory, links followed inside the archive: its real path and node."""
-        if path in self._known:
-            return self._known[path]
-        front, _, name = path.rpartition(b"/")
-        above, parent = self._directory(front, links)
-        real = above + b"/" + name if above else name
-        child = self._tree.children(parent).get(name)
-        if child is None:
-            child = Node(stat.S_IFDIR | 0o755, children={}, implicit=True)
-            self._tree.children(parent)[name] = child
-        elif child.is_link:
-            if links >= MAX_LINKS:
-                raise InvalidParameter(f"cannot extract {shown(path)}: too many symbolic links")
-            real, child = self._directory(_target(above, name, child.link), links + 1)
-        elif not child.is_directory:
-            raise InvalidParameter(f"cannot extract below {shown(path)}: it is not a directory")
-        self._known[path] = real, child
-        return real, child
+        real, here, links = b"", self._tree.root, 0
+        todo = path.split(b"/")[::-1]
+        while todo:
+            name = todo.pop()
+            child = self._tree.children(here).get(name)
+            if child is None:
+                child = Node(stat.S_IFDIR | 0o755, children={}, implicit=True)
+                self._tree.children(here)[name] = child
+            elif child.is_link:
+                links += 1
+                if links > MAX_LINKS:
+                    raise InvalidParameter(f"cannot extract {shown(path)}: too many symbolic links")
+                todo += filter(None, _target(real, name, child.link).split(b"/")[::-1])
+                real, here = b"", self._tree.root
+                continue
+            elif not child.is_directory:
+                raise InvalidParameter(f"cannot extract below {shown(path)}: it is not a directory")
+            real, here = real + b"/" + name if real else name, child
+        self._known[path] = real, here
+        return real, here
 
 
 def _target(above: bytes, name: bytes, link: bytes) -> bytes:

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lading.build.context import receive
+from lading.build.copying import plan
 from lading.build.lookup import find, glob, key
 from lading.errors import InvalidParameter, LadingError
-from tests.unit.build.trees import DOCKERFILE, context, member, pack
+from tests.unit.build.trees import DOCKERFILE, context, layer_of, member, pack, request
 
 _COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
@@ -141,7 +142,8 @@ def test_only_dockerfile_and_ignore_file_leave(
 
 
 def test_secrets_never_become_part_of_the_tree(tmp_path: Path) -> None:
-    members = (member(".lading-t0k/id one", b"s3cret"), member(".lading-other/x", b"plain"))
+    secret = (member(".lading-t0k", kind="d"), member(".lading-t0k/id one", b"s3cret"))
+    members = (*secret, member(".lading-other/x", b"plain"))
     made = receive(io.BytesIO(pack(*members, DOCKERFILE)), tmp_path, "", "t0k")
     assert made.secrets == {"id one": b"s3cret"}
     assert sorted(made.tree.children(made.tree.root)) == [b".lading-other", b"Dockerfile"]
@@ -220,3 +222,10 @@ def test_the_last_of_equal_names_counts(files: list[tuple[list[str], bytes]]) ->
             found = find(made.tree, name.encode())
             assert found is not None
             assert made.tree.read(found[1]) == content + b"!"
+
+
+def test_directories_may_be_as_deep_as_a_path_allows(tmp_path: Path) -> None:
+    deep = "a/" * 2000 + "f"
+    with context(tmp_path, member(deep, b"1")) as made:
+        layer = layer_of(plan(request("COPY a /d"), made.tree), tmp_path)
+    assert layer["d/" + deep.removeprefix("a/")][1] == b"1"
