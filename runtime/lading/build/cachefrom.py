@@ -35,8 +35,8 @@ class CacheSources:
 
     def _line(self, image_id: Digest) -> list[Digest]:
         found = [image_id]
-        with suppress(NotFound):
-            while parent := self._images.get(found[-1]).parent:
+        with suppress(KeyError):  # one may be removed meanwhile
+            while parent := self._images.parent(found[-1]):
                 found.append(parent)
         return found
 
