@@ -99,6 +99,6 @@ class Host(Protocol):
         """Store a layer that comes as an archive in pieces, held by the lease."""
         ...
 
-    def tag(self, image: Digest, name: str) -> str:
+    async def tag(self, image: Image, name: str) -> str:
         """Name an image; gives the name in familiar form."""
         ...

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 
 from lading.build import dockerfile as parsing
 from lading.build import instructions as ins
@@ -23,6 +24,8 @@ from lading.build.stepimages import StepImages
 from lading.build.turns import Turns
 from lading.errors import InvalidParameter
 from lading.image.store import Image, ImageStore
+from lading.storage.layers import Lease
+from lading.threads import in_thread
 
 _AT_ONCE = 4
 """How many stages are built at the same time."""
@@ -52,7 +55,7 @@ class Executor:
             check_run(one)
         graph = build_graph(file, self._options.build_args)
         target = graph.target(self._options.target)
-        with self._images.lease() as lease:
+        async with _leased(self._images) as lease:
             origins = Origins(self._host, lease, self._find)
             shop = Shop(
                 host=self._host,
@@ -78,7 +81,7 @@ class Executor:
                     search.cancel()
                 await asyncio.gather(*self._found.values(), return_exceptions=True)
                 await origins.close()
-            return self._finish(shop, target)
+            return await self._finish(shop, target)
 
     async def _stages(
         self, shop: Shop, stages: list[Stage], leading: list[ins.Instruction]
@@ -124,7 +127,7 @@ class Executor:
         # Whoever asked first may be cancelled; the others still want it.
         return await asyncio.shield(self._found[key])
 
-    def _finish(self, shop: Shop, target: Stage) -> Image:
+    async def _finish(self, shop: Shop, target: Stage) -> Image:
         image = shop.built[target.number]
         if image is None:
             raise InvalidParameter("No image was generated. Is your Dockerfile empty?")
@@ -134,7 +137,7 @@ class Executor:
             self._say(f"[Warning] One or more build-args [{names}] were not consumed\n")
         self._say(f"Successfully built {image.id[7:19]}\n")
         for name in dict.fromkeys(self._options.tags):
-            self._say(f"Successfully tagged {self._host.tag(image.id, name)}\n")
+            self._say(f"Successfully tagged {await self._host.tag(image, name)}\n")
         return image
 
     def _stamped(self, report: Report) -> Report:
@@ -145,6 +148,17 @@ class Executor:
 
     def _say(self, text: str) -> None:
         self._report({"stream": text})
+
+
+@asynccontextmanager
+async def _leased(images: ImageStore) -> AsyncIterator[Lease]:
+    """Hold layers, as `ImageStore.lease`; what is nobody's in the end is removed in a thread."""
+    with ExitStack() as stack:
+        lease = stack.enter_context(images.lease())
+        try:
+            yield lease
+        finally:
+            await in_thread(stack.pop_all().close)
 
 
 async def _after(

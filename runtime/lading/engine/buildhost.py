@@ -24,7 +24,7 @@ from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
 from lading.image.store import Image
 from lading.storage import trees
-from lading.storage.digests import DiffId, Digest
+from lading.storage.digests import DiffId
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.rwlayers import RwLayer
 from lading.storage.streams import ChunkReader
@@ -98,10 +98,11 @@ class BuildHost:
         report({"status": f"Status: {pulled.verdict} {named.familiar}"})
         return self.images.get(named.familiar)
 
-    def tag(self, image: Digest, name: str) -> str:
+    async def tag(self, image: Image, name: str) -> str:
         """Name an image; gives the name in familiar form."""
         parsed = reference.parse(name).with_default_tag()
-        self.images.tag(image, parsed.familiar_name, parsed.tag)
+        await in_thread(self.images.store.tag, image.id, parsed)
+        self.images.tagged(image, parsed)
         return parsed.familiar
 
     async def run(self, command: Command, lease: Lease, report: Report) -> DiffId | None:

@@ -89,6 +89,10 @@ class Images:
         image = self.get(ref)
         name = reference.parse_tagged(repository, tag)
         self.store.tag(image.id, name)
+        self.tagged(image, name)
+
+    def tagged(self, image: Image, name: reference.Reference) -> None:
+        """Tell that an image was given a name."""
         self._publish("tag", image, name.familiar)
 
     async def remove(

@@ -26,7 +26,7 @@ async def _bench(place: Path) -> tuple[Bench, Image]:
             lease.hold(diff_id)
         bench.images.remove("source", users=lambda _: [])
         loaded = bench.images.create(config)
-    bench.host.tag(loaded.id, "source")
+    await bench.host.tag(loaded, "source")
     bench.host.commands.clear()
     assert loaded.id == whole.id
     assert not loaded.parent
@@ -69,6 +69,6 @@ async def test_a_source_with_another_beginning_is_none(tmp_path: Path) -> None:
     file.author = "somebody else"
     (file.history or [])[0].author = "somebody else"
     other = bench.images.create(encode_image(file))
-    bench.host.tag(other.id, "base")
+    await bench.host.tag(other, "base")
     await bench.build(BUILD, cache_from=("source",))
     assert "Using cache" not in bench.text

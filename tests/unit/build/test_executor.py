@@ -20,7 +20,7 @@ from lading.errors import InvalidParameter, NotFound
 from lading.image import reference
 from lading.image.store import Image, ImageStore
 from lading.storage.blobs import BlobStore
-from lading.storage.digests import DiffId, Digest
+from lading.storage.digests import DiffId
 from lading.storage.layers import LayerStore, Lease
 from lading.storage.streams import ChunkReader
 from tests.unit.build.trees import Member, context, member
@@ -58,9 +58,9 @@ class FakeHost:
     def store(self, layer: Iterator[bytes], lease: Lease) -> DiffId:
         return self.layers.unpack_stream(ChunkReader(layer), lease=lease).layer.diff_id
 
-    def tag(self, image: Digest, name: str) -> str:
+    async def tag(self, image: Image, name: str) -> str:
         parsed = reference.parse(name).with_default_tag()
-        self.images.tag(image, parsed)
+        self.images.tag(image.id, parsed)
         return parsed.familiar
 
     def _layer(self, name: str, lease: Lease) -> DiffId:
