@@ -227,7 +227,8 @@ class ImageStore:
                 raise NotFound(f"No such image: {image_id}")
             before = self.names.set(reference.with_default_tag(), image_id)
             known.record = _Record(known.record.parent, now())
-            self._write(image_id, known.record)
+            with contextlib.suppress(OSError):  # the name is there; when it came is worth less
+                self._write(image_id, known.record)
             return before
 
     def untag(self, reference: Reference) -> Digest:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.errors import Unauthorized
-from lading.image.registry.failures import describe
+from lading.image.registry.failures import NoLogin, describe
 from lading.image.registry.settings import Credentials
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class Authenticator:
     def learn(self, header: str, scope: str) -> bool:
         """Take in a 401's challenge; False when a further try cannot help.
 
-        Raises Unauthorized: the registry wants a login and there is none.
+        Raises NoLogin: the registry wants a login and there is none.
         """
         challenge = Challenge.parse(header)
         if challenge.scheme == "basic":
             if not self.credentials.username:
-                raise Unauthorized("no basic auth credentials")
+                raise NoLogin("no basic auth credentials")
             again, self._basic = not self._basic, True
             return again
         if challenge.scheme == "bearer" and challenge.parameters.get("realm"):

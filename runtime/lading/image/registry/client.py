@@ -17,11 +17,11 @@ from urllib.parse import urljoin
 import aiohttp
 import msgspec
 
-from lading.errors import InvalidParameter, LadingError, NotFound, Unauthorized, Unavailable
+from lading.errors import InvalidParameter, LadingError, NotFound, Unavailable
 from lading.image.download import reason
 from lading.image.reference import Reference
 from lading.image.registry.auth import Authenticator
-from lading.image.registry.failures import RegistryFailure, failure
+from lading.image.registry.failures import NoLogin, RegistryFailure, failure
 from lading.image.registry.settings import Credentials, Endpoint, RegistrySettings
 from lading.storage.digests import Digest, digest_of
 
@@ -280,8 +280,8 @@ class RegistryClient:
             response.release()
             try:
                 repeat = self._auth.learn(challenge, scope)
-            except Unauthorized as error:
-                raise Unauthorized(f'{method.capitalize()} "{url}": {error.message}') from None
+            except NoLogin as error:
+                raise NoLogin(f'{method.capitalize()} "{url}": {error.message}') from None
             if not repeat:
                 return response
             tried += 1

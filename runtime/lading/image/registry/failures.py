@@ -27,6 +27,13 @@ class RegistryFailure(LadingError):
         self.http_status = http_status
 
 
+class NoLogin(LadingError):
+    """A registry wants a login, and there is none.
+
+    It is Docker's 500, not 401: upon that `docker pull` would ask for a name and a password.
+    """
+
+
 def describe(status: int, body: bytes) -> str:
     """The registry's own words: `code: message`, or its status where it gave none."""
     try:

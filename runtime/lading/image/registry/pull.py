@@ -153,9 +153,7 @@ class Puller:
             if "name unknown" in error.message or "name invalid" in error.message:
                 raise pull_denied(reference.familiar_name) from None
             raise manifest_unknown(reference.familiar) from None
-        except (Forbidden, Unauthorized) as error:
-            if "no basic auth credentials" in error.message:
-                raise
+        except (Forbidden, Unauthorized):
             raise pull_denied(reference.familiar_name) from None
 
     async def _for_platform(

