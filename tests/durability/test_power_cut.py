@@ -13,12 +13,13 @@ from lab.machines.golden import TREE
 from lab.machines.machine import QemuMachine
 from lab.machines.qemu import QEMU
 
-CELL = cells()["bookworm"]
+CELL = cells()["trixie"]
+"""One of the gate's emulated cells, whose golden machine is used again for them."""
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(shutil.which(QEMU) is None, reason="no QEMU"),
-    pytest.mark.skipif(bool(goldens.missing(CELL)), reason="the cell bookworm is not baked"),
+    pytest.mark.skipif(bool(goldens.missing(CELL)), reason=f"the cell {CELL.name} is not baked"),
 ]
 
 WRITER = "i=0; while :; do i=$((i+1)); echo number $i > /v/new; sync; mv /v/new /v/number; done"

@@ -111,7 +111,7 @@ def test_a_machine_that_failed_is_opened_again(
         again.close()
 
 
-def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(machine: QemuMachine) -> None:
+def test_a_power_cut_takes_what_was_not_flushed_and_a_reboot_nothing(machine: QemuMachine) -> None:
     machine.succeed("echo flushed > /root/flushed; sync /root/flushed /root")
     machine.succeed("echo lost > /root/lost; echo memory > /run/memory")
     machine.crash()
@@ -120,6 +120,11 @@ def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(machine: QemuMa
     assert machine.succeed("cat /root/flushed") == "flushed"
     assert machine.succeed("test -s /root/lost || echo gone") == "gone"
     machine.fail("cat /run/memory")
+    machine.succeed("echo kept > /root/kept")
+    boot = machine.succeed("cat /proc/sys/kernel/random/boot_id")
+    machine.reboot()
+    assert machine.succeed("cat /proc/sys/kernel/random/boot_id") != boot
+    assert machine.succeed("cat /root/flushed /root/kept") == "flushed\nkept"
 
 
 def test_nothing_is_left_in_shared_memory(machine: QemuMachine) -> None:
