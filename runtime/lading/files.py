@@ -68,3 +68,19 @@ def explaining(what: str) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno or errno.EIO).lower()
         raise LadingError(f"cannot {what}: {reason}") from error
+
+
+_LACKS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
+
+def lack(error: BaseException) -> str | None:
+    """Say what this machine lacks, if that is what a system call failed for: space, descriptors.
+
+    It is no bug of ours then, whoever made the call; None for everything else.
+    """
+    if not isinstance(error, OSError) or error.errno not in _LACKS:
+        return None
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return place + os.strerror(error.errno).lower()

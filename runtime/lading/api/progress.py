@@ -8,6 +8,7 @@ import msgspec
 
 from lading.api.responses import open_stream
 from lading.errors import LadingError
+from lading.files import lack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,5 +73,9 @@ async def stream_messages(
             await response.write(message(item))
     except LadingError as error:
         await response.write(error_message(error))
+    except OSError as error:
+        if (why := lack(error)) is None:
+            raise
+        await response.write(error_message(LadingError(why)))
     await response.write_eof()
     return response

@@ -18,6 +18,7 @@ from lading.api.responses import AlreadySent, error_response
 from lading.api.router import Router
 from lading.api.versions import negotiate, split_version
 from lading.errors import LadingError, NotImplementedYet
+from lading.files import lack
 
 if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
@@ -70,6 +71,8 @@ class ApiServer:
         except LadingError as error:
             return self._failure(request, error.status, error.message)
         except Exception as error:
+            if (why := lack(error)) is not None:
+                return self._failure(request, 500, f"{match.operation.name} failed: {why}")
             if request.transport is None or request.transport.is_closing():
                 log.debug("%s %s: the client left: %s", request.method, path, error)
                 return AlreadySent()

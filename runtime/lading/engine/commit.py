@@ -17,6 +17,7 @@ from lading.engine.events import EventBus, EventType
 from lading.engine.imageconfig import merge
 from lading.engine.model import Container, ContainerConfig
 from lading.engine.registry import Entry
+from lading.errors import LadingError
 from lading.image import reference
 from lading.image.model import (
     Config,
@@ -26,6 +27,7 @@ from lading.image.model import (
     architecture,
     encode_image,
 )
+from lading.image.reference import Reference
 from lading.image.store import Image, ImageStore
 from lading.storage.layers import LayerStore
 from lading.storage.streams import ChunkReader
@@ -72,13 +74,23 @@ class Commits:
             if freeze:
                 await self.control.unpause(entry)
         if name is not None:
-            self.images.tag(image.id, name)
+            await self._name(image, name)
             self.events.publish(EventType.IMAGE, "tag", image.id, {"name": name.familiar})
         announce(
             self.events, record, "commit", comment=options.comment, imageID=image.id,
             imageRef=name.familiar if name else "",
         )  # fmt: skip
         return self.images.get(image.id)
+
+    async def _name(self, image: Image, name: Reference) -> None:
+        """Give a new image its name; without, nobody would miss it, and so it goes."""
+        try:
+            self.images.tag(image.id, name)
+        except LadingError:
+            await asyncio.to_thread(
+                self.images.remove, image.id, prune=False, users=lambda _image: ()
+            )
+            raise
 
     def _make(self, record: Container, config: Config, options: CommitOptions) -> Image:
         """Store the layer and the image's config."""

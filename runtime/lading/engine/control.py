@@ -162,7 +162,7 @@ class Control:
             await entry.running_shim().pause()
             state.status = Status.PAUSED
             self.health.end(entry)
-            self.store.save(entry.record)
+            self.store.note(entry.record)
             announce(self.events, entry.record, "pause")
 
     async def unpause(self, entry: Entry) -> None:
@@ -180,7 +180,7 @@ class Control:
             await entry.shim.resume()
         entry.state.status = Status.RUNNING
         self.health.begin(entry, afresh=False)
-        self.store.save(entry.record)
+        self.store.note(entry.record)
         announce(self.events, entry.record, "unpause")
 
     async def resize(self, entry: Entry, height: int, width: int) -> None:

@@ -93,7 +93,7 @@ class Engine:
         mounting = Mounting(self._volumes, events)
         bundles = Bundles(settings, store, self._layers, mounting, accounts, self._find)
         networking = Networking(self._manager, settings, store, events, self._find)
-        health = HealthChecks(self.execs.probe, events, self._background, store.save)
+        health = HealthChecks(self.execs.probe, events, self._background, store.note)
         removal = Removal(registry, store, self._layers, self.volumes, self.execs, events)
         lifecycle = Lifecycle(
             store=store,

@@ -78,7 +78,7 @@ class Lifecycle:
         state.started_at = times.now()
         entry.record.has_been_started = True
         self.watch(entry, shim)
-        self.store.save(entry.record)
+        self.store.note(entry.record)
         self.networking.tell_connected(entry.record)
         announce(self.events, entry.record, "start")
 
@@ -130,7 +130,7 @@ class Lifecycle:
         _close_clients(entry)
         if state.status is not Status.CREATED:
             state.status = Status.EXITED
-        self.store.save(entry.record)
+        self.store.note(entry.record)
         entry.waits.exited(WaitResult(state.exit_code, state.error), final=True)
         if entry.record.host_config.auto_remove:
             await self.auto_remove(entry)
@@ -180,7 +180,7 @@ class Lifecycle:
         self.mounting.release(record)
         goes_away = delay is None and record.host_config.auto_remove and not entry.restarted_by_hand
         if not goes_away:  # until its bundle is gone, the exit status in there says as much
-            self.store.save(record)
+            self.store.note(record)
         announce(
             self.events,
             record,
@@ -221,7 +221,7 @@ class Lifecycle:
         entry.restarter.cancel()
         entry.restarter = None
         entry.state.status = Status.EXITED
-        self.store.save(entry.record)
+        self.store.note(entry.record)
         entry.waits.exited(WaitResult(entry.state.exit_code, entry.state.error), final=True)
         return True
 

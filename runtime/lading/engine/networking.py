@@ -167,8 +167,20 @@ class Networking:
         networks[found.name] = settings
         if record.state.pid:
             self._connect_running(record, found.name, settings, earlier)
-        networks.pop(modes.NONE, None)
-        self.store.save(record)
+        others = networks.pop(modes.NONE, None)
+        try:
+            self.store.save(record)
+        except LadingError:
+            self._undo_connection(record, found.name)
+            if others is not None:
+                networks[modes.NONE] = others
+            raise
+
+    def _undo_connection(self, record: Container, name: str) -> None:
+        settings = record.network_settings.networks.pop(name)
+        record.wished_macs.pop(name, None)
+        if settings.endpoint_id:
+            self.manager.disconnect(settings.endpoint_id, pid=record.state.pid)
 
     def _connect_running(
         self, record: Container, name: str, settings: EndpointSettings, resolver: str
@@ -215,7 +227,11 @@ class Networking:
             if settings.endpoint_id:
                 settings.dns_names = dns_names(record, name, settings)
         self.manager.rename(record.id, old, record.name)
-        self.store.save(record)
+        try:
+            self.store.save(record)
+        except LadingError:
+            self.manager.rename(record.id, record.name, old)
+            raise
 
     def _announce(self, action: str, record: Container, endpoint: Endpoint) -> None:
         network = self.manager.get(endpoint.network_id)

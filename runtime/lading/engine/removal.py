@@ -95,7 +95,8 @@ class Removal:
         except (LadingError, OSError) as error:
             entry.removing, record.state.status = False, Status.DEAD
             record.state.error = str(error)
-            self.store.add(record)
+            with contextlib.suppress(LadingError):
+                self.store.add(record)
             entry.waits.removed(WaitResult(record.state.exit_code, str(error)))
             raise LadingError(f"unable to remove filesystem for {record.id}: {error}") from error
         record.state.status = before

@@ -123,7 +123,7 @@ class Restore:
                     await self.lifecycle.ended(entry, found)
                 elif record.state.restarting or record.state.status is Status.REMOVING:
                     record.state.status = Status.EXITED
-                    self.store.save(record)
+                    self.store.note(record)
             if found is None and self._starts_now(record):
                 self.lifecycle.background.start(self._start(entry))
 
@@ -135,7 +135,7 @@ class Restore:
         entry.record.exec_ids.clear()
         self.lifecycle.mounting.hold(entry.record)
         self.lifecycle.watch(entry, shim)
-        self.store.save(entry.record)
+        self.store.note(entry.record)
 
     def _starts_now(self, record: Container) -> bool:
         return record.has_been_started and starts_with_daemon(

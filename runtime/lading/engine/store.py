@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lading.engine.model import Container
-from lading.files import TEMPORARY, sync_directory, write_atomically
+from lading.errors import LadingError
+from lading.files import TEMPORARY, explaining, sync_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,22 +47,39 @@ class ContainerStore:
     def tie_volumes(self, container_id: str, names: Sequence[str]) -> None:
         """Note volumes that are to go if a crash leaves no record of the container."""
         home = self.home(container_id)
-        home.mkdir(mode=0o710, exist_ok=True)
-        write_atomically(home / _VOLUMES, msgspec.json.encode(names), durable_name=False)
+        with explaining("write the names of a container's volumes"):
+            home.mkdir(mode=0o710, exist_ok=True)
+            write_atomically(home / _VOLUMES, msgspec.json.encode(names), durable_name=False)
 
     def add(self, record: Container) -> None:
-        """Make a container's directory and its first record, durably."""
+        """Make a container's directory and its first record, durably; raises LadingError."""
         home = self.home(record.id)
-        home.mkdir(mode=0o710, exist_ok=True)
-        self.save(record)
-        sync_directory(home)
-        sync_directory(self.directory)
-        (home / _VOLUMES).unlink(missing_ok=True)
+        with explaining(f"write the record of container {record.name}"):
+            home.mkdir(mode=0o710, exist_ok=True)
+            self.save(record)
+            sync_directory(home)
+            sync_directory(self.directory)
+            (home / _VOLUMES).unlink(missing_ok=True)
 
     def save(self, record: Container) -> None:
-        """Replace a container's record; after a crash at once, the one before may be back."""
+        """Replace a container's record; after a crash at once, the one before may be back.
+
+        Raises LadingError: a full disk, for example; the record before stays then.
+        """
         path = self.home(record.id) / _RECORD
-        write_atomically(path, msgspec.json.encode(record), durable_name=False)
+        with explaining(f"write the record of container {record.name}"):
+            write_atomically(path, msgspec.json.encode(record), durable_name=False)
+
+    def note(self, record: Container) -> None:
+        """Replace the record of a container to which something has happened already.
+
+        Where it cannot be written, the daemon goes on with what it knows: the next one that can
+        be has this in it, too.
+        """
+        try:
+            self.save(record)
+        except LadingError as error:
+            _log.warning("%s; the daemon remembers its state meanwhile", error.message)
 
     def withdraw(self, container_id: str) -> None:
         """Remove a container's record: whatever else is left of it is rests from now on."""

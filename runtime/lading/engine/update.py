@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from lading.engine.announce import announce
 from lading.engine.checks.host import check_restart_policy
 from lading.engine.checks.limits import check_limits
@@ -57,11 +59,17 @@ class Updates:
                 raise _refused(entry, error.message) from None
             if entry.shim is not None:
                 warnings += await self._apply(entry.shim, entry, update)
+            before = msgspec.structs.replace(record.host_config)
             _change(record.host_config, update)
             if update.restart_policy.name:
                 record.host_config.restart_policy = update.restart_policy
+            try:
+                self.store.save(record)
+            except LadingError:
+                record.host_config = before
+                raise
+            if update.restart_policy.name:
                 entry.restarts.reset(update.restart_policy)
-            self.store.save(record)
         announce(self.events, record, "update")
         return warnings
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from lading.files import explaining
+
 LOOPBACK = (
     ("127.0.0.1", "localhost"),
     ("::1", "localhost ip6-localhost ip6-loopback"),
@@ -175,15 +177,16 @@ def internal_resolv_conf(
 
 def write(path: Path, text: str) -> None:
     """Write one of these files in place: containers have it bound into them, so it must stay
-    the same file; it is short enough for one write.
+    the same file; it is short enough for one write. Raises LadingError.
     """
     content = text.encode("utf-8", "surrogateescape")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(descriptor, content)
-        os.ftruncate(descriptor, len(content))
-    finally:
-        os.close(descriptor)
+    with explaining(f"write {path}"):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, content)
+            os.ftruncate(descriptor, len(content))
+        finally:
+            os.close(descriptor)
 
 
 def _reachable(servers: Sequence[str]) -> tuple[str, ...]:

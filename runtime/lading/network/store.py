@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from lading.files import TEMPORARY, write_atomically
+from lading.files import TEMPORARY, explaining, write_atomically
 from lading.network.model import Endpoint, Network
 
 Record = TypeVar("Record", Network, Endpoint)
@@ -34,12 +34,14 @@ class Store:
 
     def save_network(self, network: Network) -> None:
         """Write a network, so that it is there after a crash of the machine, too."""
-        write_atomically(self._networks / f"{network.id}.json", msgspec.json.encode(network))
+        with explaining(f"write the record of network {network.name}"):
+            write_atomically(self._networks / f"{network.id}.json", msgspec.json.encode(network))
 
     def save_endpoint(self, endpoint: Endpoint) -> None:
         """Write an endpoint; it ends with the machine, so it is not forced to disk."""
         path = self._endpoints / f"{endpoint.id}.json"
-        write_atomically(path, msgspec.json.encode(endpoint), durable=False)
+        with explaining("write the record of a network's endpoint"):
+            write_atomically(path, msgspec.json.encode(endpoint), durable=False)
 
     def forget_network(self, network_id: str) -> None:
         """Remove a network's file."""

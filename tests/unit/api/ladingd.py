@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
 
+from lading.kernel.mounts import Propagation, set_propagation
 from lading.kernel.namespaces import CloneFlag, unshare
 
 BUSYBOX = next((path for path in ("/usr/bin/busybox", "/bin/busybox") if Path(path).exists()), "")
@@ -36,12 +41,33 @@ def root_tar() -> bytes:
     return raw.getvalue()
 
 
-class Ladingd:
-    """A daemon in a network namespace of its own, and its clients."""
+class Connection(http.client.HTTPConnection):
+    """HTTP on a unix socket."""
 
-    def __init__(self, place: Path, *options: str) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__("lading", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Ladingd:
+    """A daemon in a network namespace of its own, and its clients.
+
+    `prepare` is called in the daemon's process, in a mount namespace of its own; what it mounts is
+    seen below `view`.
+    """
+
+    def __init__(
+        self, place: Path, *options: str, prepare: Callable[[], None] | None = None
+    ) -> None:
         self.place = place
         self.options = options
+        self.prepare = prepare
         self.socket = place / "lading-test.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -62,9 +88,36 @@ class Ladingd:
                     stdout=log,
                     stderr=log,
                     env=os.environ | {"NOTIFY_SOCKET": str(address)},
-                    preexec_fn=lambda: unshare(CloneFlag.NEWNET),  # noqa: PLW1509 - no threads
+                    preexec_fn=self._isolate,  # noqa: PLW1509 - no threads
                 )
             assert manager.recv(100).startswith(b"READY=1")
+
+    def _isolate(self) -> None:
+        unshare(CloneFlag.NEWNET)
+        if self.prepare is not None:
+            unshare(CloneFlag.NEWNS)
+            set_propagation("/", Propagation.RPRIVATE)
+            self.prepare()
+
+    @property
+    def view(self) -> Path:
+        """The daemon's own root directory."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root")
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
+    ) -> tuple[int, str]:
+        """Send one request; give its status and its answer, or the error in its stream."""
+        connection = Connection(self.socket)
+        with contextlib.closing(connection):
+            connection.request(method, f"/v1.51{path}", body, {"Content-Type": kind})
+            response = connection.getresponse()
+            answer = response.read().decode()
+        for line in answer.splitlines():
+            if response.status < 300 and line.startswith("{") and '"error":' in line:
+                return 500, json.loads(line)["error"]
+        return response.status, answer
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End it with a signal."""
