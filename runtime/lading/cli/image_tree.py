@@ -17,8 +17,10 @@ HEADER = ["IMAGE", "ID", "DISK USAGE", "CONTENT SIZE", "IN USE"]
 
 
 def show_tree(context: Context, query: dict[str, Any], options: Options) -> int:
-    """List images as a tree."""
+    """List images as a tree, those without a name only where they are asked for."""
     found = context.client.get("/images/json", {**query, "manifests": True}) or []
+    if not options.on("all") and not options.items("filter"):
+        found = [image for image in found if image.get("RepoTags")]
     view = view_of(options)
     rows = [HEADER]
     for image in found:

@@ -16,6 +16,19 @@ from lading.cli.main import main
 
 DATA = Path(__file__).parent / "data"
 
+IMAGES: list[dict[str, Any]] = [
+    {
+        "Id": "sha256:" + "1" * 64,
+        "RepoTags": ["localhost:5000/a:1", "localhost:5000/a:2"],
+        "RepoDigests": ["localhost:5000/a@sha256:" + "d" * 64],
+        "Created": 0,
+        "Size": 1_984_257,
+        "SharedSize": -1,
+        "Containers": -1,
+    },
+    {"Id": "sha256:" + "2" * 64, "RepoTags": [], "RepoDigests": [], "Created": 0, "Size": 10},
+]
+
 
 class Request:
     """A request as the fake daemon got it."""

@@ -126,6 +126,13 @@ async def test_no_server(images: Images, url: str, words: str) -> None:
         await import_from(images, url, lambda _step: None)
 
 
+async def test_a_bad_name_is_told_before_anything_is_fetched(images: Images, server: str) -> None:
+    steps: list[Step] = []
+    with pytest.raises(InvalidParameter, match="must be lowercase"):
+        await import_from(images, f"{server}/plain", steps.append, repository="Upper")
+    assert steps == []
+
+
 async def test_an_import_that_is_given_up_leaves_nothing(images: Images) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

@@ -51,6 +51,8 @@ def import_(context: Context, options: Options) -> int:
     }
     if len(options.args) > 1:
         name = references.parse(options.args[1]).with_default_tag()
+        if name.digest:
+            raise CliError("cannot import digest reference")
         query.update(repo=name.familiar, tag=name.tag)
     if source.startswith(("http://", "https://")):
         response = context.client.request("POST", "/images/create", {**query, "fromSrc": source})

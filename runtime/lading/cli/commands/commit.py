@@ -21,7 +21,7 @@ def commit(context: Context, options: Options) -> int:
     if len(options.args) > 1:
         name = references.parse(options.args[1]).with_default_tag()
         if name.digest:
-            raise CliError("cannot commit to digest reference")
+            raise CliError("refusing to create a tag with a digest reference")
         query.update(repo=name.familiar, tag=name.tag)
     context.out(context.client.post("/commit", query)["Id"] + "\n")
     return 0

@@ -33,7 +33,7 @@ def _given(context: Context, options: Options) -> tuple[str, str]:
         if options.given("password"):
             raise CliError("--password and --password-stdin are mutually exclusive")
         if not user:
-            raise CliError("Must provide --username with --password-stdin")
+            raise CliError("the --password-stdin option requires --username to be set")
         password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     return user, password
 
@@ -43,8 +43,8 @@ def login(context: Context, options: Options) -> int:
     given = options.args[0] if options.args else ""
     server = credentials.server_key(given)
     user, password = _given(context, options)
-    known = credentials.find(context.config, server)
-    if not user and not password and (known.get("password") or known.get("identitytoken")):
+    known = {} if user or password else credentials.find(context.config, server)
+    if known.get("password") or known.get("identitytoken"):
         context.out("Authenticating with existing credentials...\n")
         auth = known
     else:

@@ -183,7 +183,7 @@ def df(context: Context, options: Options) -> int:
     usage = context.client.get("/system/df")
     template = options.text("format")
     if options.on("verbose"):
-        if template == "json":
+        if template in ("json", "{{json .}}"):
             context.out(_verbose_json(usage))
         else:
             context.out(_verbose(usage, context))
