@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ def test_caches_are_part_of_what_the_disk_holds(cached: Subject, observe: Observ
     shown = cached.succeed("system", "df", "--verbose")
     assert large["ID"][:12] in shown
     assert "exec.cachemount" in shown
+
+
+def test_older_clients_are_told_the_whole_size(cached: Subject) -> None:
+    api = cached.client.api
+    usage = api.get(f"{api.base_url}/v1.41/system/df").json()
+    assert usage["BuilderSize"] == sum(one["Size"] for one in usage["BuildCache"]) >= 5003
+    assert "BuilderSize" not in api.get(f"{api.base_url}/v1.42/system/df").json()
+
+
+def test_a_prune_is_an_event(cached: Subject, observe: Observe) -> None:
+    since = f"{time.time():.6f}"
+    reclaimed = _prune(cached).json()["SpaceReclaimed"]
+    events = cached.client.events(since=since, filters={"type": "builder"}, decode=True)
+    event = next(events)
+    events.close()
+    assert event["Actor"]["Attributes"] == {"reclaimed": str(reclaimed)}
+    observe("event", [event["Action"], event["Actor"]["ID"], event["scope"]])
 
 
 def test_a_second_build_uses_what_the_first_left(cached: Subject) -> None:
