@@ -100,7 +100,6 @@ class VagrantMachine(Verbs):
         if not other_box(cell):
             _drop_older(box.pack(cell))
         _RUNNING.mkdir(parents=True, exist_ok=True)
-        _clear_dead()
         self._closing, self._warm = threading.Lock(), False
         self.directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=_RUNNING))
         self.vagrant = _of_its_own(cell, self.directory, self.parts.accelerator)
@@ -108,6 +107,7 @@ class VagrantMachine(Verbs):
             watch(self)
             if PROVIDER == "libvirt":
                 libvirt.up()
+            _clear_dead()
             self.start()
         except BaseException:
             # What stays in spite of this is destroyed by the next that makes a machine.
@@ -335,8 +335,12 @@ def _drop_older(newest: box.Box) -> None:
 
 def clear_all() -> None:
     """Remove what this driver keeps, and what was left of its machines by who was killed."""
+    if PROVIDER == "libvirt" and any(_RUNNING.glob("*-*")):
+        libvirt.up()
     _clear_dead()
     shutil.rmtree(_HOME, ignore_errors=True)
+    with suppress(OSError):
+        _RUNNING.rmdir()
 
 
 def _clear_dead() -> None:
