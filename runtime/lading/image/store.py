@@ -15,7 +15,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,13 +100,13 @@ class ImageStore:
         self.names = Names(root / "repositories.json")
         self.lock = threading.RLock()
         self._known: dict[Digest, _Known] = {}
-        self._layer_users: list[Callable[[], Iterable[DiffId]]] = []
+        layers.released = self._let_go
 
     def open(self) -> None:
         """Load the images and repair what a crash left: dangling names, records without content.
 
-        `blobs` and `layers` must be open. `collect` is for later, when the build cache told which
-        layers it uses (`add_layer_users`).
+        `blobs` and `layers` must be open. `collect` is for later, when it is known which containers
+        there are.
         """
         with self.lock, explaining(f"open the image store {self.root}"):
             (self.root / "images").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ class ImageStore:
     ) -> Sequence[Removal]:
         """Untag or delete as `docker rmi` does; Conflict in its words when something is in the way.
 
-        Layers go when no image, container, lease or other user has them.
+        Layers go when no image, container, or lease has them.
         """
         with self.lock:
             deletion = Deletion(self, users, force=force, prune=prune)
@@ -304,20 +304,24 @@ class ImageStore:
             finally:
                 held = set(lease.held)
                 lease.held.clear()
-                with self.lock:
-                    retired = self.layers.retire_unused(held, self.used_layers())
-                self.layers.discard(retired)
+                self.release(held)
 
-    def add_layer_users(self, source: Callable[[], Iterable[DiffId]]) -> None:
-        """Register one more place that uses layers (the build cache)."""
-        self._layer_users.append(source)
+    def release(self, diff_ids: Iterable[DiffId]) -> None:
+        """Remove those of these layers that nothing uses any more."""
+        with self.lock:
+            retired = self.layers.retire_unused(diff_ids, self.used_layers())
+        self.layers.discard(retired)
+
+    def _let_go(self, chain: Iterable[DiffId]) -> None:
+        """Remove the layers that only a container had; what stays, the next start removes."""
+        try:
+            self.release(chain)
+        except LadingError as error:
+            _LOG.warning("layers of a removed container stay for now: %s", error)
 
     def used_layers(self) -> set[DiffId]:
-        """Return the layers that images and registered users have, with the lock held."""
-        used = {diff_id for known in self._known.values() for diff_id in known.file.diff_ids}
-        for source in self._layer_users:
-            used.update(source())
-        return used
+        """Return the layers that images have, with the lock held."""
+        return {diff_id for known in self._known.values() for diff_id in known.file.diff_ids}
 
     def used_chains(self) -> set[Digest]:
         """Return the chain IDs that images and containers have, with the lock held."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,8 @@ class RwLayers(ABC):
         self._lock = threading.RLock()
         self._chains: dict[str, tuple[DiffId, ...]] = {}
         self._init_keys: dict[tuple[DiffId, ...], str] = {}
+        self.released: Callable[[Sequence[DiffId]], None] = lambda _chain: None
+        """Called with the chain of a container that was removed: perhaps nobody else has it."""
 
     @abstractmethod
     def _layer_path(self, diff_id: DiffId) -> Path:
@@ -127,9 +129,11 @@ class RwLayers(ABC):
         _check_id(container_id)
         with explaining(f"remove the layer of container {container_id}"):
             doomed = self._retire(container_id)
-            self._chains.pop(container_id, None)
+            chain = self._chains.pop(container_id, ())
             if doomed is not None:
                 self._discard(doomed)
+        if chain:
+            self.released(chain)
 
     def mount_options(self, rw: RwLayer) -> list[str]:
         """Return the options of the overlay mount at "/" (type `overlay`, source `overlay`).
