@@ -43,7 +43,7 @@ _VERSION = 4
 TREE = f"{PROJECT_AT}/tree"
 """The checkout, in a machine."""
 
-_BOOT, _RUNNER, _SAVE = 300, 600, 120
+_BOOT, _RUNNER, _SAVE = 600, 900, 120
 _PATIENCE = 5
 """Scenarios may take so many times longer where the machine is emulated."""
 
@@ -279,13 +279,13 @@ def settle(agent: Channel, cell: Cell) -> None:
     lines = ["ip link set eth0 up", "ip address add 10.0.2.15/24 dev eth0"]
     lines.append("ip route add default via 10.0.2.2")
     lines.append(booted(cell))
-    agent.ask("run", 240, command="\n".join(lines), stdin="", seconds=220)
+    agent.ask("run", 440, command="\n".join(lines), stdin="", seconds=420)
 
 
 def booted(cell: Cell) -> str:
     """A line for sh that waits for the end of the boot, and does what is left to do after it."""
     if cell.init == "systemd":
-        return "timeout 200 systemctl is-system-running --wait"
+        return "timeout 400 systemctl is-system-running --wait"
     return _CGROUPS_BY_HAND
 
 

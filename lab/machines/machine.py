@@ -27,7 +27,7 @@ from lab.machines.golden import (
 from lab.machines.qemu import launch, new_disk
 
 _RUNNING = TOP / "running"
-_RESTORE, _BOOT, _HALT = 60, 300, 180
+_RESTORE, _BOOT, _HALT = 60, 600, 180
 _NEED = 1 << 30
 
 

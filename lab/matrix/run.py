@@ -17,6 +17,8 @@ from lab.shell import LabError
 _PATIENCE = 3
 """So many machines of a cell in a row may die before the cell is given up."""
 
+_LEFT_OUT = "left out: the time of the run was over"
+
 Tell = Callable[[Machine | Result], None]
 Begin = Callable[[str, str], None]
 
@@ -56,7 +58,7 @@ class Floor:
         self._lane, self._engine, self._at_once = lane, engine, at_once
         self._tell, self._begin = tell, begin
         self._change = threading.Condition()
-        self._stopped = False
+        self._stopped = self._overdue = False
         self._failure: BaseException | None = None
         self._lines: dict[str, _Line] = {}
         for job in jobs:
@@ -75,6 +77,7 @@ class Floor:
             for worker in workers:
                 while worker.is_alive():
                     worker.join(0.5)
+                    self._end_preparations()
         except BaseException:
             with self._change:
                 self._stopped = True
@@ -125,7 +128,20 @@ class Floor:
     def _skip_waiting(self) -> None:
         for line in self._lines.values():
             line.state = "ready" if line.state == "new" else line.state
-            self._drop(line, SKIPPED, "left out: the time of the run was over")
+            self._drop(line, SKIPPED, _LEFT_OUT)
+
+    def _end_preparations(self) -> None:
+        """After the time of the run, end what is still being made ready for nothing."""
+        if time.monotonic() <= self._until or self._overdue:
+            return
+        with self._change:
+            preparing = any(line.state == "preparing" for line in self._lines.values())
+            running = any(line.running for line in self._lines.values())
+            if preparing and not running:
+                self._overdue = True
+                self._skip_waiting()
+        if self._overdue:
+            self._lane.close()
 
     def _prepare(self, line: _Line) -> None:
         started = time.monotonic()
@@ -133,7 +149,8 @@ class Floor:
         try:
             machine = self._lane.prepare(line.cell, self._engine)
         except LabError as error:
-            machine = Machine(line.cell.name, problem=str(error))
+            problem = _LEFT_OUT if self._overdue else str(error)
+            machine = Machine(line.cell.name, problem=problem)
         machine.took = time.monotonic() - started
         with self._change:
             if self._stopped:

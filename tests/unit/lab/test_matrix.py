@@ -73,6 +73,29 @@ def test_nothing_starts_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {one.complaint for one in skipped} == {"left out: the time of the run was over"}
 
 
+def test_what_is_not_ready_in_time_is_given_up() -> None:
+    closing = threading.Event()
+
+    class Slow(FakeLane):
+        def prepare(self, cell: Cell, engine: str) -> Machine:
+            if cell.name == "trixie":
+                assert closing.wait(30)
+                raise LabError("the lab is closing")
+            return super().prepare(cell, engine)
+
+        def close(self) -> None:
+            super().close()
+            closing.set()
+
+    lane, told = Slow(), list[Machine | Result]()
+    Floor(lane, "lading", jobs("bookworm", "trixie"), 2, told.append, within=0.2).run()
+    ends = outcomes(told)
+    assert {ends["trixie", name] for name in SCENARIOS} == {SKIPPED}
+    assert [one.problem for one in told if isinstance(one, Machine) and one.cell == "trixie"] == [
+        "left out: the time of the run was over"
+    ]
+
+
 def test_a_machine_that_dies_costs_its_own_scenario() -> None:
     def ending(cell: str, scenario: str) -> Mapping[str, Any]:
         if scenario.endswith("one"):
