@@ -13,14 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    invariant,
-    multiple,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lading.errors import Conflict
 from lading.image.reference import parse
@@ -44,12 +37,16 @@ class Container:
     chain: tuple[str, ...]
 
 
+def has_images(machine: Images) -> bool:
+    return bool(machine.known)
+
+
+def has_containers(machine: Images) -> bool:
+    return bool(machine.used)
+
+
 class Images(RuleBasedStateMachine):
     """A store beside what a user knows of it."""
-
-    images = Bundle("images")
-    containers = Bundle("containers")
-    pulls = Bundle("pulls")
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,20 +82,35 @@ class Images(RuleBasedStateMachine):
             if container.image == image_id
         ]
 
-    @rule(target=images, chosen=layers, author=st.sampled_from("xy"))
-    def make(self, chosen: list[int], author: str) -> str:
+    def some_image(self, data: st.DataObject) -> str:
+        """Choose an image that is there."""
+        return data.draw(st.sampled_from(sorted(self.known)))
+
+    def some_container(self, data: st.DataObject) -> Container:
+        """Choose a container that is there."""
+        return data.draw(st.sampled_from(sorted(self.used, key=lambda one: one.id)))
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with two images that share a layer, and a container of one."""
+        for chosen in ([0, 1], [0, 2]):
+            self.create(chosen, "begin", "")
+        self.add(next(iter(self.known)), running=False)
+
+    @rule(chosen=layers, author=st.sampled_from("xy"))
+    def make(self, chosen: list[int], author: str) -> None:
         """Load an image."""
-        return self.create(chosen, author, "")
+        self.create(chosen, author, "")
 
-    @rule(target=images, base=images, more=layers)
-    def derive(self, base: str, more: list[int]) -> object:
+    @precondition(has_images)
+    @rule(data=st.data(), more=layers)
+    def derive(self, data: st.DataObject, more: list[int]) -> None:
         """Make an image from another, as commit does."""
-        if base not in self.known:
-            return multiple()
+        base = self.some_image(data)
         chain = [DIGESTS.index(diff_id) for diff_id in self.known[base]]
-        return self.create([*chain, *more][:6], base, base)
+        self.create([*chain, *more][:6], base, base)
 
-    def create(self, chosen: list[int], author: str, parent: str) -> str:
+    def create(self, chosen: list[int], author: str, parent: str) -> None:
         """Put an image of these layers into the store."""
         with self.store.lease() as lease:
             for number in chosen:
@@ -107,45 +119,49 @@ class Images(RuleBasedStateMachine):
             image = self.store.create(text, parent=parent)
         self.parents.setdefault(image.id, parent)
         self.known[image.id] = tuple(DIGESTS[number] for number in chosen)
-        return image.id
 
-    @rule(image=images, name=st.sampled_from(NAMES))
-    def tag(self, image: str, name: str) -> None:
+    @precondition(has_images)
+    @rule(data=st.data(), name=st.sampled_from(NAMES))
+    def tag(self, data: st.DataObject, name: str) -> None:
         """Name an image; the name may be another's until now."""
-        if image in self.known:
-            self.store.tag(image, parse(name))
-            self.names[name] = image
+        image = self.some_image(data)
+        self.store.tag(image, parse(name))
+        self.names[name] = image
 
-    @rule(target=containers, image=images, running=st.booleans())
-    def run(self, image: str, running: bool) -> object:
+    @precondition(has_images)
+    @rule(data=st.data(), running=st.booleans())
+    def run(self, data: st.DataObject, running: bool) -> None:
         """Make a container of an image."""
-        if image not in self.known:
-            return multiple()
+        self.add(self.some_image(data), running=running)
+
+    def add(self, image: str, *, running: bool) -> None:
+        """Make a container."""
         self.made += 1
         container = Container(f"{self.made:064x}", image, self.known[image])
         self.store.layers.create_rw(container.id, container.chain)
         self.used[container] = running
-        return container
 
-    @rule(container=containers)
-    def stop(self, container: Container) -> None:
+    @precondition(has_containers)
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
         """Let a container end."""
-        self.used[container] = False
+        self.used[self.some_container(data)] = False
 
-    @rule(container=consumes(containers))
-    def remove_container(self, container: Container) -> None:
+    @precondition(has_containers)
+    @rule(data=st.data())
+    def remove_container(self, data: st.DataObject) -> None:
         """Remove a container; the layers of an image that went by force go with it."""
+        container = self.some_container(data)
         self.store.layers.remove_rw(container.id)
         del self.used[container]
 
-    @rule(target=pulls, chosen=layers)
-    def begin_pull(self, chosen: list[int]) -> Lease:
+    @rule(chosen=layers)
+    def begin_pull(self, chosen: list[int]) -> None:
         """Unpack layers of an image that is still coming in."""
         lease = self.leases.enter_context(self.store.lease())
         for number in chosen:
             self.store.layers.unpack_stream(io.BytesIO(POOL[number]), lease=lease)
         self.held[lease] = {DIGESTS[number] for number in chosen}
-        return lease
 
     @rule()
     def give_pulls_up(self) -> None:
@@ -153,17 +169,19 @@ class Images(RuleBasedStateMachine):
         self.leases.close()
         self.held.clear()
 
-    @rule(image=images, force=st.booleans(), prune=st.booleans())
-    def remove(self, image: str, force: bool, prune: bool) -> None:
+    @precondition(has_images)
+    @rule(data=st.data(), force=st.booleans(), prune=st.booleans())
+    def remove(self, data: st.DataObject, force: bool, prune: bool) -> None:
         """Remove an image by its ID."""
-        if image in self.known:
-            self.delete(image, image, force=force, prune=prune)
+        image = self.some_image(data)
+        self.delete(image, image, force=force, prune=prune)
 
-    @rule(name=st.sampled_from(NAMES), force=st.booleans(), prune=st.booleans())
-    def remove_name(self, name: str, force: bool, prune: bool) -> None:
+    @precondition(lambda self: bool(self.names))
+    @rule(data=st.data(), force=st.booleans(), prune=st.booleans())
+    def remove_name(self, data: st.DataObject, force: bool, prune: bool) -> None:
         """Remove a name, and perhaps its image."""
-        if name in self.names:
-            self.delete(name, self.names[name], force=force, prune=prune)
+        name = data.draw(st.sampled_from(sorted(self.names)))
+        self.delete(name, self.names[name], force=force, prune=prune)
 
     def delete(self, ref: str, image: str, *, force: bool, prune: bool) -> None:
         """Remove, and learn what went; nothing may go that something is in the way of."""
@@ -219,5 +237,5 @@ class Images(RuleBasedStateMachine):
 
 
 TestImages = Images.TestCase
-TestImages.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestImages.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestImages.pytestmark = [pytest.mark.root]  # type: ignore[attr-defined]
