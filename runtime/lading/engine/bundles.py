@@ -101,7 +101,7 @@ class Bundles:
         """Remove a container's bundle, with what is mounted in it; keep the story of its start."""
         bundle = self.path(record.id)
         if not record.host_config.auto_remove:
-            # Without the story (it was not written, or the disk is full) the rest goes all the same.
+            # Without the story (unwritten, or the disk is full) the rest goes all the same.
             with contextlib.suppress(OSError):
                 steps = (bundle / STEPS_NAME).read_bytes()
                 kept = self.store.home(record.id) / STEPS_NAME
