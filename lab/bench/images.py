@@ -11,20 +11,20 @@ import io
 import json
 import os
 import random
-import statistics
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lab import images
-from lab.bench.sides import Row, both, client, daemons, load, report, row
+from lab.bench.sides import Row, both, client, daemons, in_turns, load, report, row
 from lab.engine import Engine
 from lab.registry import Registry, copy
 from lab.shell import LabError
+from lab.slots import claim
 
 _TARGET = 0.6
 _MEMORY_LIMIT = 100.0
@@ -41,7 +41,7 @@ def run(rounds: int) -> list[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="lading-bench-") as place,
         both() as (lading, docker),
-        Registry("benchreg") as registry,
+        Registry(claim("breg")) as registry,
     ):
         sides = (lading, docker)
         forty = _layers(Path(place) / "forty.tar", "lading-bench-forty:latest", 40, _small)
@@ -56,12 +56,12 @@ def run(rounds: int) -> list[Row]:
 
 
 def _loads(name: str, sides: tuple[Engine, Engine], archive: Path, rounds: int) -> Row:
-    medians = _in_turns(sides, _tag(archive), lambda engine: load(engine, archive), rounds)
+    medians = _taken(sides, _tag(archive), lambda engine: load(engine, archive), rounds)
     return row(f"load, {name}", "ms", medians, _TARGET)
 
 
 def _pulls(name: str, sides: tuple[Engine, Engine], reference: str, rounds: int) -> Row:
-    medians = _in_turns(sides, reference, lambda engine: _pull(engine, reference), rounds)
+    medians = _taken(sides, reference, lambda engine: _pull(engine, reference), rounds)
     return row(f"pull, {name}", "ms", medians, _TARGET)
 
 
@@ -84,22 +84,16 @@ def _remove(engine: Engine, reference: str) -> None:
     os.sync()
 
 
-def _in_turns(
+def _taken(
     sides: tuple[Engine, Engine], reference: str, action: Callable[[Engine], None], rounds: int
 ) -> list[float]:
     """The medians in milliseconds of an action on an engine that lacks the image."""
-    taken: dict[str, list[float]] = {engine.name: [] for engine in sides}
-    for turn in range(rounds + 1):
-        for engine in sides:
-            _remove(engine, reference)
-            begun = time.perf_counter()
-            action(engine)
-            # The first turn warms both.
-            if turn:
-                taken[engine.name].append((time.perf_counter() - begun) * 1000)
-    for engine in sides:
-        _remove(engine, reference)
-    return [statistics.median(taken[engine.name]) for engine in sides]
+    lading, docker = sides
+    removals = (partial(_remove, lading, reference), partial(_remove, docker, reference))
+    medians = in_turns(rounds, lambda: action(lading), lambda: action(docker), 1, removals)
+    for remove in removals:
+        remove()
+    return medians
 
 
 def _memory(lading: Engine, docker: Engine, registry: Registry, place: Path) -> Row:

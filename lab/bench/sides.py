@@ -22,6 +22,7 @@ from lab.engine import Engine
 from lab.lading import Lading
 from lab.paths import RESULTS
 from lab.reference import Reference
+from lab.slots import claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,17 @@ def row(name: str, unit: str, medians: Sequence[float], target: float) -> Row:
 
 
 @contextmanager
-def both(name: str = "bench") -> Iterator[tuple[Lading, Reference]]:
-    """Lading and Docker, up and with busybox, under this name; both are gone at the end."""
+def both() -> Iterator[tuple[Lading, Reference]]:
+    """Lading and Docker, up and with busybox; both are gone at the end.
+
+    Benches at the same time have engines of their own.
+    """
+    name = claim("bench")
     lading, docker = Lading(name), Reference(name=name)
     try:
+        for engine in (lading, docker):
+            # What a run that was killed left under this name is nobody's.
+            engine.down()
         for engine in (lading, docker):
             engine.up()
             load(engine, images.busybox())
@@ -84,18 +92,26 @@ def daemons() -> list[int]:
 
 
 def in_turns(
-    rounds: int, one: Callable[[], object], other: Callable[[], object], warm: int = 2
+    rounds: int,
+    one: Callable[[], object],
+    other: Callable[[], object],
+    warm: int = 2,
+    before: tuple[Callable[[], object], Callable[[], object]] | None = None,
 ) -> list[float]:
-    """The medians of two things in milliseconds, done in turns, `warm` times before it counts."""
-    for action in (one, other):
-        for _ in range(warm):
-            action()
+    """The medians of two things in milliseconds, done in turns, `warm` times before it counts.
+
+    `before` is done before each time, without counting.
+    """
+    actions = (one, other)
     taken: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for action, times in ((one, taken[0]), (other, taken[1])):
+    for turn in range(-warm, rounds):
+        for at, action in enumerate(actions):
+            if before is not None:
+                before[at]()
             begun = time.perf_counter()
             action()
-            times.append((time.perf_counter() - begun) * 1000)
+            if turn >= 0:
+                taken[at].append((time.perf_counter() - begun) * 1000)
     return [statistics.median(times) for times in taken]
 
 
