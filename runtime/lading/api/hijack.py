@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 INPUT_LIMIT = 256 * 1024
 """Bytes of input that wait for the process before the client is made to wait."""
 
-
 ENDING = 0.5
 """Seconds for a process to end in, once its output has."""
+
+LEAVING = 2.0
+"""Seconds for a client to leave in, once it was told the end of the output."""
 
 
 class HijackedProtocol(asyncio.Protocol):
@@ -95,6 +97,20 @@ class HijackedProtocol(asyncio.Protocol):
         """Close the connection once what was written is sent."""
         self._transport.close()
 
+    async def finish(self) -> None:
+        """End the output, and close the connection when the client has left.
+
+        A connection that is closed over input that nobody read is reset: the client would be told
+        of that, rather than of the end.
+        """
+        if not self._ended:
+            self._transport.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVING):
+                    while await self.read():
+                        pass
+        self._transport.close()
+
 
 def wants_upgrade(request: BaseRequest) -> bool:
     """Tell whether the client asks for `101 UPGRADED` rather than a plain 200."""
@@ -137,12 +153,15 @@ async def relay(
         if ended is not None and not stream.lost.done():
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), ENDING)
+    except BaseException:
+        stream.close()
+        raise
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         session.close()
-        stream.close()
+    await stream.finish()
 
 
 async def _pump_output(stream: HijackedProtocol, session: Session) -> None:

@@ -20,6 +20,7 @@ from lading.engine.events import EventBus
 from lading.engine.execs import Execs
 from lading.engine.files import Files
 from lading.engine.health import HealthChecks
+from lading.engine.hostchecks import check_host
 from lading.engine.images import Images
 from lading.engine.lifecycle import Lifecycle
 from lading.engine.model import Container
@@ -137,6 +138,7 @@ class Engine:
         self.settings.root.mkdir(mode=0o710, parents=True, exist_ok=True)
         for store in (self._blobs, self._layers, self._images, self._volumes, self._store):
             store.open()
+        await asyncio.to_thread(check_host, self._layers.root)
         self.building.open()
         self._lifecycle.spawner = await Spawner.start(self._handle)
         running = await self._restore.take_over()

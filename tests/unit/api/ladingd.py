@@ -78,19 +78,29 @@ class Ladingd:
             address.unlink(missing_ok=True)
             manager.bind(str(address))
             manager.settimeout(30)
-            command = [sys.executable, "-m", "lading.api.daemon", "-H", f"unix://{self.socket}"]
-            command += ["--root", f"{self.place}/root", "--run", f"{self.place}/run"]
-            command += ["--bridge", "none", "--cgroup-parent", PARENT, *self.options]
-            with (self.place / "log").open("ab") as log:
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=os.environ | {"NOTIFY_SOCKET": str(address)},
-                    preexec_fn=self._isolate,  # noqa: PLW1509 - no threads
-                )
+            self._begin(NOTIFY_SOCKET=str(address))
             assert manager.recv(100).startswith(b"READY=1")
+
+    def refusal(self) -> str:
+        """Start it where it cannot be: give what it says, and see that it ends with status 1."""
+        self._begin()
+        assert self.process is not None
+        assert self.process.wait(30) == 1
+        return (self.place / "log").read_text()
+
+    def _begin(self, **environ: str) -> None:
+        command = [sys.executable, "-m", "lading.api.daemon", "-H", f"unix://{self.socket}"]
+        command += ["--root", f"{self.place}/root", "--run", f"{self.place}/run"]
+        command += ["--bridge", "none", "--cgroup-parent", PARENT, *self.options]
+        with (self.place / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | environ,
+                preexec_fn=self._isolate,  # noqa: PLW1509 - no threads
+            )
 
     def _isolate(self) -> None:
         unshare(CloneFlag.NEWNET)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from lading.api import hijack
 from lading.api.demultiplex import Demultiplexer
 from lading.errors import Conflict, LadingError
 
@@ -61,6 +62,39 @@ async def test_input_sent_together_with_the_request(attachable: Served) -> None:
     await reader.readuntil(b"\r\n\r\n")
     assert await reader.read() == b"EARLY"
     writer.close()
+
+
+async def test_input_that_nobody_reads_does_not_reset_the_connection(attachable: Served) -> None:
+    session = attachable.engine.containers.session
+    reader, writer, _ = await attachable.hijack(ATTACH)
+    session.output.put_nowait(b"last")
+    session.output.put_nowait(b"")
+    await until(lambda: session.closed)
+    writer.write(b"x" * 1_000_000)
+    assert await reader.read() == b"last"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_client_that_does_not_leave_is_left(
+    attachable: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hijack, "LEAVING", 0.01)
+    session = attachable.engine.containers.session
+    reader, writer, _ = await attachable.hijack(ATTACH)
+    session.output.put_nowait(b"")
+    assert await reader.read() == b""
+    with pytest.raises(ConnectionError):
+        await send_for_ever(writer)
+    writer.close()
+
+
+async def send_for_ever(writer: asyncio.StreamWriter) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0)
 
 
 async def test_a_body_in_a_packet_of_its_own(served: Served) -> None:
