@@ -207,7 +207,8 @@ class Subject:
 
     def _mounts(self) -> list[str]:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        return [line for line in lines if str(self.engine.root) in line]
+        # Where / is not shared, dockerd mounts its root on itself, for as long as it runs.
+        return [line for line in lines if f"{self.engine.root}/" in line]
 
     def _finished(self, words: list[str], stdin: str | bytes | None) -> Result:
         data = stdin.encode() if isinstance(stdin, str) else stdin
