@@ -54,6 +54,8 @@ MB = 1 << 20
     ("limits", "words"),
     [
         ({"memory": 1024}, "Minimum memory limit allowed is 6MB"),
+        ({"memory": -1}, "Minimum memory limit allowed is 6MB"),
+        ({"cpu_shares": -5}, "invalid CPU shares (-5): value must be a positive integer"),
         (
             {"memory": 10 * MB, "memory_swap": 7 * MB},
             "Minimum memoryswap limit should be larger than memory limit, see usage",

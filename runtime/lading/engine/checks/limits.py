@@ -29,7 +29,7 @@ class _Check:
     def memory(self) -> None:
         """Check the memory limit and the limit of memory and swap."""
         limits = self.limits
-        if 0 < limits.memory < MINIMUM_MEMORY:
+        if limits.memory != 0 and limits.memory < MINIMUM_MEMORY:
             raise InvalidParameter("Minimum memory limit allowed is 6MB")
         if limits.memory > 0 and not self.host.memory_limit:
             self._discard("memory limit capabilities", "Limitation discarded.")
@@ -94,6 +94,10 @@ class _Check:
         limits, host = self.limits, self.host
         if limits.nano_cpus:
             self._nano_cpus()
+        if limits.cpu_shares < 0:
+            raise InvalidParameter(
+                f"invalid CPU shares ({limits.cpu_shares}): value must be a positive integer"
+            )
         if limits.cpu_shares > 0 and not host.cpu_shares:
             self._discard("CPU shares", "Shares discarded.")
             limits.cpu_shares = 0
