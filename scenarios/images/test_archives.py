@@ -8,21 +8,12 @@ import tarfile
 
 from scenarios.conftest import Observe
 from scenarios.harness.subject import Subject
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+from scenarios.images.tars import tar
 
 
 def test_import_makes_an_image_of_one_layer(engine: Subject, observe: Observe) -> None:
     words = ["import", "--change", 'CMD ["/x"]', "--change", "ENV a=b", "--message", "why", "-"]
-    image_id = engine.succeed(*words, "lading-test:imported", stdin=_tar({"x": b"x"}))
+    image_id = engine.succeed(*words, "lading-test:imported", stdin=tar({"x": b"x"}))
     image = engine.client.images.get("lading-test:imported")
     assert image.id == image_id
     assert len(image.attrs["RootFS"]["Layers"]) == 1
@@ -32,7 +23,7 @@ def test_import_makes_an_image_of_one_layer(engine: Subject, observe: Observe) -
 
 
 def test_save_and_load_give_the_same_image(engine: Subject, observe: Observe) -> None:
-    engine.succeed("import", "-", "lading-test:saved", stdin=_tar({"dir/file": b"data"}))
+    engine.succeed("import", "-", "lading-test:saved", stdin=tar({"dir/file": b"data"}))
     image = engine.client.images.get("lading-test:saved")
     archive = b"".join(image.save(named=True))
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
@@ -67,7 +58,7 @@ def test_tags_are_names(engine: Subject, observe: Observe) -> None:
 
 
 def test_an_image_in_use_stays(engine: Subject, observe: Observe) -> None:
-    engine.succeed("import", "-", "lading-test:used", stdin=_tar({"x": b""}))
+    engine.succeed("import", "-", "lading-test:used", stdin=tar({"x": b""}))
     engine.succeed("create", "--name", "lading-test-user", "lading-test:used", "/x")
     result = engine.fail("rmi", "lading-test:used")
     assert "unable to remove repository reference" in result.err
@@ -85,8 +76,8 @@ def test_inspect_and_history(engine: Subject, observe: Observe) -> None:
 
 def test_images_are_filtered(engine: Subject, observe: Observe) -> None:
     engine.succeed("import", "--change", "LABEL lading.test=1", "-", "lading-test:label",
-                   stdin=_tar({"x": b"1"}))  # fmt: skip
-    engine.succeed("import", "-", stdin=_tar({"x": b"2"}))
+                   stdin=tar({"x": b"1"}))  # fmt: skip
+    engine.succeed("import", "-", stdin=tar({"x": b"2"}))
     lists = {
         term: sorted(
             engine.succeed("images", "--filter", term, "--format", "{{.Repository}}").split()
@@ -114,8 +105,8 @@ def test_hostile_archives_are_refused(engine: Subject, observe: Observe) -> None
     before = sorted(image.id for image in engine.client.images.list(all=True))
     for name, data in {
         "garbage": b"this is no tar archive at all",
-        "cut": _tar({"x": b"y" * 4096})[:1500],
-        "outside": _tar({"../outside": b"x"}),
+        "cut": tar({"x": b"y" * 4096})[:1500],
+        "outside": tar({"../outside": b"x"}),
     }.items():
         result = engine.cli("import", "-", "lading-test:hostile", stdin=data)
         observe(name, result.code)

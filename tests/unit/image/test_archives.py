@@ -4,13 +4,16 @@ import gzip
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 
+from lab.registry import copy
 from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image.archives import LayerProgress, Loaded, import_, load, save
 from lading.image.model import Config, architecture
@@ -370,3 +373,34 @@ def test_only_images_for_a_platform_are_loaded(store: ImageStore) -> None:
     (item,) = load(store, io.BytesIO(archive), None, Platform("linux", "s390x"))
     assert (item.reference, item.image.id) == ("app:2", digest(other))
     assert len(loaded(store, archive)) == 2
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@pytest.mark.parametrize("layout", ["docker-archive", "oci-archive", "oci"])
+def test_skopeo_and_this_store_read_each_others_archives(
+    store: ImageStore, tmp_path: Path, layout: str
+) -> None:
+    image = add(store, ONE, TWO, tag="lading-test:1")
+    ours = tmp_path / "ours.tar"
+    ours.write_bytes(b"".join(save(store, ["lading-test:1"])))
+    store.remove("lading-test:1", users=lambda _id: ())
+    unpacked = tmp_path / "layout"
+    with tarfile.open(ours) as archive:
+        archive.extractall(unpacked, filter="data")
+    theirs = tmp_path / "theirs"
+    # Between the two formats skopeo would write the config anew, which makes another image.
+    source = f"docker-archive:{ours}" if layout == "docker-archive" else f"oci:{unpacked}"
+    copy(source, f"{layout}:{theirs}:lading-test:1")
+    data = theirs.read_bytes() if theirs.is_file() else _packed(theirs)
+    (item,) = loaded(store, data)
+    assert item.image.id == image.id
+    copy(f"oci:{unpacked}", f"dir:{tmp_path}/read")
+    read = json.loads((tmp_path / "read/manifest.json").read_bytes())
+    assert read["config"]["digest"] == image.id
+
+
+def _packed(directory: Path) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.add(directory, ".")
+    return out.getvalue()
