@@ -159,6 +159,7 @@ class Engine:
                 await entry.shim.close()
         if self._lifecycle.spawner is not None:
             await self._lifecycle.spawner.close()
+        await self._store.settled()
         self._manager.stop()
         _remove_empty_parent(self.settings)
         self.events.close()

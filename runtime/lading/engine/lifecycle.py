@@ -95,7 +95,6 @@ class Lifecycle:
             try:
                 await self._connect(record, shim)
                 with creating():
-                    await shim.ready()
                     await _hand_over_clients(entry, shim)
                     await shim.start()
             except BaseException:

@@ -1,7 +1,15 @@
-"""Containers on disk: ROOT/containers/<id>/container.json, written whole or not at all."""
+"""Containers on disk: ROOT/containers/<id>/container.json, written whole or not at all.
+
+What became of a container, as opposed to what somebody asked for, is written beside it first, to
+latest.json: nobody has to wait for the disk then. A daemon that is killed leaves it behind, and
+after a power cut it is there whole or container.json counts. It becomes container.json as soon as
+the disk has it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -14,12 +22,15 @@ from lading.errors import LadingError
 from lading.files import TEMPORARY, explaining, sync_directory, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
 _RECORD = "container.json"
+_LATEST = "latest.json"
+_SOON = 0.05
+"""Seconds until what was noted goes to the disk; a container that is gone by then costs nothing."""
 _VOLUMES = "volumes.json"
 _decoder = msgspec.json.Decoder(Container)
 
@@ -35,6 +46,9 @@ class ContainerStore:
         self.directory = directory
         self.orphans: list[str] = []
         """Volumes that `load` found to have been meant for containers that are not there."""
+        self._noted: dict[str, int] = {}
+        """Containers with a latest.json, and how many have been written."""
+        self._flusher: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Make the directory."""
@@ -66,23 +80,56 @@ class ContainerStore:
 
         Raises LadingError: a full disk, for example; the record before stays then.
         """
-        path = self.home(record.id) / _RECORD
+        home = self.home(record.id)
         with explaining(f"write the record of container {record.name}"):
-            write_atomically(path, msgspec.json.encode(record), durable_name=False)
+            if self._noted.pop(record.id, 0):
+                (home / _LATEST).unlink(missing_ok=True)
+            write_atomically(home / _RECORD, msgspec.json.encode(record), durable_name=False)
 
     def note(self, record: Container) -> None:
         """Replace the record of a container to which something has happened already.
 
-        Where it cannot be written, the daemon goes on with what it knows: the next one that can
-        be has this in it, too.
+        The disk has it soon afterwards, which needs a running loop. Where it cannot be written,
+        the daemon goes on with what it knows: the next one that can be has this in it, too.
         """
+        path = self.home(record.id) / _LATEST
         try:
-            self.save(record)
+            with explaining(f"write the record of container {record.name}"):
+                write_atomically(path, msgspec.json.encode(record), durable=False)
         except LadingError as error:
             _log.warning("%s; the daemon remembers its state meanwhile", error.message)
+            return
+        self._noted[record.id] = self._noted.get(record.id, 0) + 1
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+
+    async def settled(self) -> None:
+        """Wait until the disk has what was noted."""
+        if self._flusher is not None:
+            await self._flusher
+
+    async def _flush(self) -> None:
+        """Have what was noted written to the disk, by a thread, until there is nothing new."""
+        while self._noted:
+            await asyncio.sleep(_SOON)
+            noted = dict(self._noted)
+            paths = {container_id: self.home(container_id) / _LATEST for container_id in noted}
+            lost = await asyncio.to_thread(_synchronize, paths)
+            self._promote(noted, lost)
+
+    def _promote(self, noted: dict[str, int], lost: set[str]) -> None:
+        """Let what the disk has be the record, unless there is something newer by now."""
+        for container_id, number in noted.items():
+            if self._noted.get(container_id) == number:
+                del self._noted[container_id]
+                home = self.home(container_id)
+                if container_id not in lost:
+                    with contextlib.suppress(OSError):
+                        (home / _LATEST).rename(home / _RECORD)
 
     def withdraw(self, container_id: str) -> None:
         """Remove a container's record: whatever else is left of it is rests from now on."""
+        self._noted.pop(container_id, 0)
         (self.home(container_id) / _RECORD).unlink(missing_ok=True)
 
     def delete(self, container_id: str) -> None:
@@ -96,13 +143,43 @@ class ContainerStore:
             for unfinished in home.glob(f"{TEMPORARY}*"):
                 unfinished.unlink()
             try:
-                yield _decoder.decode((home / _RECORD).read_bytes())
+                yield self._read(home)
                 (home / _VOLUMES).unlink(missing_ok=True)
             except FileNotFoundError:
                 self.orphans += _names_in(home / _VOLUMES)
                 remove_directory(home)
             except (msgspec.DecodeError, OSError) as error:
                 _log.error("%s is not readable and was left alone: %s", home / _RECORD, error)
+
+    def _read(self, home: Path) -> Container:
+        """Read a record, the latest if that is whole; raises OSError and msgspec.DecodeError."""
+        record = _decoder.decode((home / _RECORD).read_bytes())
+        try:
+            record = _decoder.decode((home / _LATEST).read_bytes())
+        except FileNotFoundError:
+            return record
+        except msgspec.DecodeError:
+            _log.info("%s is not whole: the one before counts", home / _LATEST)
+        self._noted.setdefault(record.id, 1)
+        return record
+
+
+def _synchronize(paths: Mapping[str, Path]) -> set[str]:
+    """Write files to the disk; gives whose could not be: those that are gone have no need."""
+    lost: set[str] = set()
+    for container_id, path in paths.items():
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            lost.add(container_id)
+            _log.warning("%s cannot be written to the disk: %s", path, error.strerror)
+    return lost
 
 
 def _names_in(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from lading.oci.launch import Launch
 from lading.oci.managed import CONFIG_COPY, Container
 from lading.oci.plan import Plan, cgroup_path, plan
 from lading.oci.spec import OCI_VERSION, encode
-from lading.oci.state import CREATED, CREATING, Record, State
+from lading.oci.state import CREATED, CREATING, RUNNING, Record, State
 from lading.oci.steps.base import Context, StepFailed, Timing
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Created:
             match message:
                 case Starting():
                     self._launch.report(message.timings)
+                    self.container.mark(RUNNING)  # which execve(2) takes longer than
                     is_starting = True
                 case Failed():
                     self._undo()
@@ -139,7 +140,7 @@ class Created:
                 case _:
                     raise self._lost()
         link.close()
-        self.warnings += self.container.started()
+        self.warnings += self.container.run_hooks("poststart")
 
     def abort(self) -> None:
         """Kill the process, reap it, and undo the creation."""

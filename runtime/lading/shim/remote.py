@@ -112,7 +112,8 @@ class Shim:
     async def start(self) -> None:
         """Let the container's process run; returns when its program is being executed.
 
-        Raises StepFailed (by `errno` 126 or 127), with everything undone.
+        May be called before the container is `ready`: it runs as soon as it is, then. Raises
+        StepFailed (by `errno` 126 or 127), with everything undone.
         """
         await self._link.request(Start())
         self.started = True

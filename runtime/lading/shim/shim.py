@@ -106,6 +106,8 @@ class Shim:
         self._clean = False
         self._quitting = False
         self._memory = MemoryWatch(loop, self._out_of_memory)
+        self._starter: tuple[Connection, int] | None = None
+        """Who has asked for the start, and by which request."""
         self._answers: list[tuple[Connection, int]] = []
         self._connections: list[Connection] = []
         self._processes = Processes()
@@ -167,6 +169,7 @@ class Shim:
                 if self._phase is Phase.CREATING:
                     self._phase = Phase.READY
                     self._broadcast(Ready())
+                    self._begin()
             case Running():
                 self._started()
             case Undone(error=error):
@@ -174,7 +177,9 @@ class Shim:
 
     def _started(self) -> None:
         self._phase = Phase.RUNNING
-        self._answer_all()
+        if self._starter is not None:
+            connection, seq = self._starter
+            connection.send(Reply(seq=seq))
         self._children.watch(self._pid, self._pidfd, self._on_exit)
         self._loop.later(SOON, self._watch_memory)
 
@@ -184,10 +189,9 @@ class Shim:
 
     def _undone(self, error: ErrorInfo) -> None:
         """Tell why there is no container, whoever waits for one."""
-        if self._phase is Phase.STARTING:
-            for connection, seq in self._answers:
-                connection.send(Refusal(seq=seq, error=error))
-            self._answers.clear()
+        if self._starter is not None:
+            connection, seq = self._starter
+            connection.send(Refusal(seq=seq, error=error))
         elif self._phase is not Phase.UNDOING:
             self._broadcast(Failed(error=error))
         self._phase = Phase.UNDOING
@@ -303,11 +307,18 @@ class Shim:
             connection.send(Reply(seq=seq))
 
     def _start(self, connection: Connection, request: Start) -> object:
-        self._require(Phase.READY)
-        self._helper.begin()
-        self._phase = Phase.STARTING
-        self._answers.append((connection, request.seq))
+        self._require(Phase.CREATING, Phase.READY)
+        if self._starter is not None:
+            raise Conflict(f"container {self._request.container_id} is being started")
+        self._starter = (connection, request.seq)
+        self._begin()
         return LATER
+
+    def _begin(self) -> None:
+        """Let the container run, once it is set up and somebody has asked for it."""
+        if self._phase is Phase.READY and self._starter is not None:
+            self._helper.begin()
+            self._phase = Phase.STARTING
 
     def _quit(self, connection: Connection, request: Quit) -> object:
         self._require(Phase.CREATING, Phase.READY, Phase.UNDOING, Phase.ENDED)

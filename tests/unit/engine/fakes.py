@@ -86,8 +86,11 @@ class FakeShim:
 
     async def start(self) -> None:
         self.calls.append("start")
-        if self.spawner.start_error is not None:
-            raise self.spawner.start_error
+        for error in (self.spawner.ready_error, self.spawner.start_error):
+            if error is not None:
+                for sock, _ in self.attached:  # a shim whose container failed ends
+                    sock.close()
+                raise error
         self.started = True
 
     async def signal(self, signo: int, *, everyone: bool = False) -> None:

@@ -23,7 +23,7 @@ async def test_start_makes_it_running_and_tells_in_docker_order(rig: Rig) -> Non
     assert entry.state.pid == rig.shim.pid
     assert entry.state.started_at != NEVER
     assert rig.happened() == ["create", "connect", "start"]
-    assert rig.shim.calls == ["ready", "start"]
+    assert rig.shim.calls == ["start"]
     assert rig.saved(entry).state.status is Status.RUNNING
 
 
@@ -215,7 +215,7 @@ async def test_clients_that_attached_before_the_start_miss_nothing(rig: Rig) -> 
     left = await attacher.attach(entry, options)
     left.close()
     await rig.lifecycle.start(entry)
-    assert rig.shim.calls == ["ready", "attach", "start"]
+    assert rig.shim.calls == ["attach", "start"]
     sock, streams = rig.shim.attached[0]
     assert (streams.stdout, streams.stdin, streams.detach_keys) == (True, False, b"\x10\x11")
     sock.send(b"hello")

@@ -305,3 +305,38 @@ def test_the_store_forgets_halves_and_keeps_the_unreadable(tmp_path: Path) -> No
     assert bad.exists()
     store.delete(good.id)
     assert not store.home(good.id).exists()
+
+
+async def test_what_was_noted_counts_at_once_and_becomes_the_record(tmp_path: Path) -> None:
+    store = ContainerStore(tmp_path / "containers")
+    store.open()
+    kept = record()
+    store.add(kept)
+    home = store.home(kept.id)
+    before = (home / "container.json").read_bytes()
+    kept.state.exit_code = 7
+    store.note(kept)
+    assert (home / "container.json").read_bytes() == before
+    assert next(store.load()).state.exit_code == 7
+    await store.settled()
+    assert not (home / "latest.json").exists()
+    assert (home / "container.json").read_bytes() != before
+    assert next(store.load()).state.exit_code == 7
+
+
+async def test_half_a_note_does_not_count_and_a_saved_record_counts_more(tmp_path: Path) -> None:
+    store = ContainerStore(tmp_path / "containers")
+    store.open()
+    kept = record()
+    store.add(kept)
+    (store.home(kept.id) / "latest.json").write_text("{")
+    assert next(store.load()) == kept
+    kept.state.exit_code = 7
+    store.note(kept)
+    kept.state.exit_code = 8
+    store.save(kept)
+    assert next(store.load()).state.exit_code == 8
+    store.note(kept)
+    store.delete(kept.id)
+    await store.settled()
+    assert not list(store.load())
