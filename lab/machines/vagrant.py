@@ -22,7 +22,7 @@ from typing import Any
 
 from lab import box
 from lab.bake.roots import PROJECT_AT
-from lab.bake.store import TOP
+from lab.bake.store import TOP, locked
 from lab.cells import Cell, cells
 from lab.machines import golden as goldens
 from lab.machines import libvirt
@@ -34,8 +34,11 @@ from lab.paths import PROJECT, RUN
 from lab.shell import alive
 
 _RUNNING = RUN / "vagrant"
-_HOME = TOP / "vagrant"
-"""Where Vagrant keeps the boxes of the machines that this driver makes."""
+_BOXES = TOP / "vagrant"
+"""Where Vagrant keeps the boxes of the machines that this driver makes.
+
+The rest of its home is each machine's own: two at work in the same lose each other's notes.
+"""
 
 _IMAGE = "/var/lib/lading-lab/project.erofs"
 _SAVED = "lading"
@@ -66,7 +69,7 @@ def other_box(cell: Cell) -> str:
 def _of_its_own(cell: Cell, place: Path, accelerator: Accelerator) -> Vagrant:
     """Vagrant on a machine that nobody else knows, whose files are in `place`."""
     settings = {
-        "VAGRANT_HOME": str(_HOME),
+        "VAGRANT_HOME": str(place / "home"),
         "VAGRANT_DOTFILE_PATH": str(place / "vagrant"),
         "LADING_PREFIX": _prefix(place),
         "LADING_CONSOLE": str(place / "console.log"),
@@ -97,8 +100,7 @@ class VagrantMachine(Verbs):
             raise MachineError(reason)
         self.cell, self.engine = cell, engine
         self.parts = goldens.parts(cell)
-        if not other_box(cell):
-            _drop_older(box.pack(cell))
+        packed = None if other_box(cell) else box.pack(cell)
         _RUNNING.mkdir(parents=True, exist_ok=True)
         self._closing, self._warm = threading.Lock(), False
         self.directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=_RUNNING))
@@ -108,6 +110,7 @@ class VagrantMachine(Verbs):
             if PROVIDER == "libvirt":
                 libvirt.up()
             _clear_dead()
+            self._home(packed)
             self.start()
         except BaseException:
             # What stays in spite of this is destroyed by the next that makes a machine.
@@ -254,6 +257,23 @@ class VagrantMachine(Verbs):
         """End what is under way, from whatever thread; who waits for it is told that it ended."""
         self.vagrant.work.end()
 
+    def _home(self, packed: box.Box | None) -> None:
+        """Make Vagrant's home, with the box in it that was packed last and no older one of it."""
+        home = Path(self.vagrant.settings["VAGRANT_HOME"])
+        _BOXES.mkdir(parents=True, exist_ok=True)
+        home.mkdir()
+        (home / "boxes").symlink_to(_BOXES)
+        if packed is None:
+            return
+        place = _BOXES / packed.name.replace("/", "-VAGRANTSLASH-")
+        with locked("boxes of Vagrant"):
+            for path in place.glob("*.*"):
+                if path.name != packed.version:
+                    shutil.rmtree(path, ignore_errors=True)
+            if not (place / packed.version).exists():
+                words = ("add", str(packed.catalog), f"--provider={PROVIDER}")
+                self.vagrant.run("box", *words, seconds=UP)
+
     def _bring_project(self) -> None:
         """Put the project where other machines of the lab have it, as they have it."""
         with open(self.parts.project.files["project"], "rb") as image:
@@ -326,19 +346,12 @@ def _destroy(vagrant: Vagrant) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _drop_older(newest: box.Box) -> None:
-    """Remove this box's older versions from where this driver's Vagrant keeps them."""
-    for path in (_HOME / "boxes" / newest.name.replace("/", "-VAGRANTSLASH-")).glob("*.*"):
-        if path.name != newest.version:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def clear_all() -> None:
     """Remove what this driver keeps, and what was left of its machines by who was killed."""
     if PROVIDER == "libvirt" and any(_RUNNING.glob("*-*")):
         libvirt.up()
     _clear_dead()
-    shutil.rmtree(_HOME, ignore_errors=True)
+    shutil.rmtree(_BOXES, ignore_errors=True)
     with suppress(OSError):
         _RUNNING.rmdir()
 

@@ -33,7 +33,7 @@ _SETTINGS = {
 
 def needed() -> None:
     """Raise MachineError unless Vagrant and what it needs here are installed."""
-    programs = {"vagrant": "vagrant", "ssh": "openssh-client"}
+    programs = {"vagrant": "vagrant", "ssh": "openssh-client", "setpriv": "util-linux"}
     if PROVIDER == "libvirt":
         programs |= {
             "virsh": "libvirt-clients",
@@ -104,7 +104,8 @@ class Vagrant:
 
         Raises MachineError with the first sentence of Vagrant's complaint, or Late.
         """
-        command = [*libvirt.enter(), "vagrant", verb, *words]
+        # One that outlived the lab would keep its machine from being destroyed by the next.
+        command = ["setpriv", "--pdeathsig=KILL", "--", *libvirt.enter(), "vagrant", verb, *words]
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         environment = {**os.environ, "PATH": path, **_SETTINGS, **self.settings}
         try:

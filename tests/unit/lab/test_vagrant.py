@@ -58,6 +58,10 @@ _VAGRANT = """#!/bin/sh
 echo "$@" >> "$LADING_TEST/calls"
 echo "$LADING_PREFIX" > "$LADING_TEST/prefix"
 case $1 in
+  box)
+    place="$VAGRANT_HOME/boxes/lading-VAGRANTSLASH-trixie"
+    [ ! -e "$place/1.0" ] && mkdir -p "$place/2.0"
+    ;;
   up) mkdir -p "$VAGRANT_DOTFILE_PATH"; echo kernel > "$LADING_CONSOLE" ;;
   ssh-config) echo "Host $2" ;;
   suspend) echo "The machine is not up. It can not be suspended." >&2; exit 1 ;;
@@ -89,7 +93,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         accelerator=SimpleNamespace(name="tcg", how="emulated"),
         project=SimpleNamespace(files={"project": tmp_path / "project"}),
     )
-    packed = SimpleNamespace(name="lading/trixie", version="2.0")
+    packed = SimpleNamespace(name="lading/trixie", version="2.0", catalog="box.json")
     monkeypatch.setattr(golden, "missing", lambda _cell: "")
     monkeypatch.setattr(golden, "parts", lambda _cell: parts)
     monkeypatch.setattr(golden, "booted", lambda _cell: "true")
@@ -99,7 +103,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(libvirt, "up", lambda: None)
     monkeypatch.setattr(libvirt, "down", lambda: None)
     monkeypatch.setattr(vagrant, "_RUNNING", tmp_path / "running")
-    monkeypatch.setattr(vagrant, "_HOME", tmp_path / "home")
+    monkeypatch.setattr(vagrant, "_BOXES", tmp_path / "boxes of Vagrant")
     monkeypatch.setattr(VagrantMachine, "_bring_project", lambda _self: None)
     yield tmp_path
     assert not list((tmp_path / "running").glob("*"))
@@ -118,7 +122,8 @@ def calls(stand_ins: Path) -> list[str]:
 
 
 def test_a_machine_is_made_driven_and_destroyed(stand_ins: Path, machine: VagrantMachine) -> None:
-    assert calls(stand_ins) == ["up trixie --provider=libvirt", "ssh-config trixie"]
+    added = "box add box.json --provider=libvirt"
+    assert calls(stand_ins) == [added, "up trixie --provider=libvirt", "ssh-config trixie"]
     prefix = (stand_ins / "prefix").read_text().strip()
     assert prefix == f"lading-{machine.directory.name}-"
     assert machine.succeed("echo 'a  b'; echo \"$0\"") == "a  b\nsh"
@@ -132,6 +137,17 @@ def test_a_machine_is_made_driven_and_destroyed(stand_ins: Path, machine: Vagran
     machine.close()
     assert calls(stand_ins)[-1] == "destroy --force trixie"
     assert not machine.directory.exists()
+
+
+def test_a_box_is_added_once_and_older_ones_go(stand_ins: Path) -> None:
+    older = stand_ins / "boxes of Vagrant/lading-VAGRANTSLASH-trixie/1.0"
+    older.mkdir(parents=True)
+    for _ in range(2):
+        VagrantMachine(CELL).close()
+    assert [line for line in calls(stand_ins) if line.startswith("box")] == [
+        "box add box.json --provider=libvirt"
+    ]
+    assert not older.exists()
 
 
 def test_files_go_in_and_out(machine: VagrantMachine, tmp_path: Path) -> None:
