@@ -8,9 +8,10 @@ from scenarios.images.tars import tar
 
 
 def names(engine: Subject, *filters: str) -> list[str]:
+    """List names; those that other scenarios gave busybox by digest are left out."""
     words = [word for term in filters for word in ("--filter", term)]
     out = engine.succeed("images", *words, "--format", "{{.Repository}}:{{.Tag}}")
-    return sorted(out.split())
+    return sorted(name for name in out.split() if not name.endswith("busybox:<none>"))
 
 
 def prepared(engine: Subject) -> None:
@@ -52,8 +53,9 @@ def test_a_tree(engine: Subject, observe: Observe) -> None:
     prepared(engine)
     for words in ((), ("--all",)):
         lines = engine.succeed("images", "--tree", *words).splitlines()
-        shown = [line.split() for line in lines]
-        observe(" ".join(words), [[word for word in line if not _is_id(word)] for line in shown])
+        shown = [[word for word in line.split() if not _is_id(word)] for line in lines]
+        # Images of the same second have no order.
+        observe(" ".join(["tree", *words]), sorted(shown))
 
 
 def _is_id(word: str) -> bool:
@@ -95,7 +97,7 @@ def test_disk_usage(engine: Subject, observe: Observe) -> None:
     observe("overview", engine.succeed("system", "df").splitlines())
     usage = engine.client.df()
     observe("layers", usage["LayersSize"])
-    counted = ("RepoTags", "RepoDigests", "Size", "SharedSize", "Containers")
+    counted = ("RepoTags", "Size", "SharedSize", "Containers")
     shown = [[image[key] for key in counted] for image in usage["Images"]]
     observe("images", sorted(shown, key=str))
 
