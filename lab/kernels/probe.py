@@ -81,8 +81,12 @@ def upper(kind: str) -> Probe:
 def rule(kind: str, words: str) -> Probe:
     """Whether the packet filter takes a rule, in a table that is gone at once."""
     text = f"""
-    table ip ladprobe {{ chain one {{ {kind}
-      {words} }} }}
+    table ip ladprobe {{
+      chain one {{
+        {kind}
+        {words}
+      }}
+    }}
     delete table ip ladprobe
     """
     return lambda: subprocess.run(["nft", "-f", "-"], input=text.encode()).returncode == 0
@@ -134,10 +138,10 @@ def any_controller(unified: str, legacy: str) -> Probe:
     """Whether there is a controller, on either version."""
 
     def probe() -> bool | None:
-        top = _unified()
-        if top and unified in (top / "cgroup.controllers").read_text().split():
-            return True
-        return v1_controller(legacy)
+        def there(at: Path) -> bool:
+            return unified in (at / "cgroup.controllers").read_text().split()
+
+        return mounts("cgroup2", then=there) == 0 or v1_controller(legacy)
 
     return probe
 

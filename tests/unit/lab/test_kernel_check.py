@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.cells import cells
 from lab.kernels.check import as_json, as_table, check, usable
 from lab.kernels.config import NoConfig, read
 from lab.kernels.options import OPTIONS, Need
+from lab.kernels.probe import PROBES
+from lab.kernels.proof import Proof, lines
 
 REQUIRED = [option.symbols[0] for option in OPTIONS if option.need is Need.REQUIRED]
 
@@ -69,3 +72,15 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes) -> 
     path.write_bytes(content)
     with pytest.raises(NoConfig, match=str(path)):
         read(path)
+
+
+def test_everything_that_is_said_can_be_tried() -> None:
+    assert sorted(PROBES) == sorted(option.title for option in OPTIONS)
+
+
+def test_what_does_not_work_as_said_is_told() -> None:
+    proofs = [Proof("a", True, True), Proof("b", True, False), Proof("c", False, None)]
+    assert lines(cells()["v1"], proofs) == [
+        "v1: 1 of 2 options are as the check says",
+        "  b: there by the configuration, and does not work",
+    ]

@@ -11,6 +11,7 @@ import pytest
 
 from lab.bake import store
 from lab.cells import cells
+from lab.kernels.proof import prove
 from lab.machines import golden as goldens
 from lab.machines.base import CommandFailed
 from lab.machines.channel import Gone
@@ -80,6 +81,11 @@ def test_a_frozen_machine_goes_on_where_it_was(machine: QemuMachine) -> None:
     assert machine.process.monitor.command("query-status")["running"] is False
     machine.unfreeze()
     assert machine.succeed("cat /run/state") == "before"
+
+
+@pytest.mark.usefixtures("golden")
+def test_what_is_said_of_the_kernel_is_so() -> None:
+    assert [one.title for one in prove(CELL) if not one.right] == []
 
 
 def test_a_panic_is_told_as_one(machine: QemuMachine) -> None:
