@@ -203,6 +203,20 @@ def set_rlimit(name: str, soft: int, hard: int, pid: int = 0) -> None:
         raise KernelError(error.errno or errno.EPERM, f"set {name} to {soft}:{hard}") from error
 
 
+def allow_rlimit(name: str, hard: int, pid: int = 0) -> None:
+    """Let a process set *name* as high as *hard* by itself; what holds for it now stays.
+
+    Raises KernelError EINVAL for an unknown name, EPERM without CAP_SYS_RESOURCE on the host.
+    """
+    if name not in RLIMITS:
+        raise KernelError(errno.EINVAL, "allow resource limit", name)
+    unlimited = resource.RLIM_INFINITY
+    wanted = unlimited if hard in (-1, UNLIMITED) else hard
+    soft, most = resource.prlimit(pid, RLIMITS[name])
+    if most != unlimited and (wanted == unlimited or wanted > most):
+        set_rlimit(name, soft, wanted, pid)
+
+
 def set_oom_score_adj(value: int, pid: int | str = "self") -> None:
     """Set how readily the kernel kills *pid* when memory runs out (-1000 … 1000)."""
     write_value(f"/proc/{pid}/oom_score_adj", str(value))

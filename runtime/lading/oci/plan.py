@@ -197,7 +197,7 @@ class _Planner:
             if self.has_cgroup:
                 yield AddToCgroup()
             yield from self.identity.oom_score(outside=True)
-            yield from self.identity.limits(outside=True)
+            yield from self.identity.allow_limits(outside=True)
 
     def _setup(self) -> Iterator[Step]:
         yield ResetSignals()
@@ -216,7 +216,7 @@ class _Planner:
         yield from self.identity.before_root()
         yield from self.root.enter()
         yield from self.identity.connect()
-        yield from self.identity.confine(inside=not self.in_user_namespace)
+        yield from self.identity.confine()
         yield ReportReady()
 
     def _enter_namespaces(self) -> Iterator[Step]:

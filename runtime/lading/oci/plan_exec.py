@@ -102,7 +102,8 @@ def _setup(
     if affinity is not None and affinity.final:
         yield SetAffinity(parse_cpus(affinity.final))
     yield from identity.oom_score(outside=False)
-    yield from identity.limits(outside=False)
+    if Namespace.USER in kinds:
+        yield from identity.allow_limits(outside=False)
     yield from identity.before_root()
     flags = 0
     for kind in kinds:
@@ -114,7 +115,7 @@ def _setup(
     yield StartSession()
     yield JoinKeyring(f"_ses.{container_id}")
     yield from identity.connect()
-    yield from identity.confine(inside=False)
+    yield from identity.confine()
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from lading.oci.steps.execution import (
     SealImports,
 )
 from lading.oci.steps.privileges import (
+    AllowRlimits,
     BecomeUser,
     DropBoundingSet,
     ForbidNewPrivileges,
@@ -60,11 +61,13 @@ class Identity:
             return "SELinux", self.process.selinux_label
         return None
 
-    def limits(self, *, outside: bool) -> Iterator[Step]:
-        """Give the resource limits, set by the runtime or by the process itself."""
+    def allow_limits(self, *, outside: bool) -> Iterator[Step]:
+        """Have resource limits allowed, by the runtime or by the process while it still may."""
         if self.process.rlimits:
-            limits = tuple((limit.type, limit.soft, limit.hard) for limit in self.process.rlimits)
-            yield SetRlimits(limits, outside)
+            yield AllowRlimits(self._limits(), outside)
+
+    def _limits(self) -> tuple[tuple[str, int, int], ...]:
+        return tuple((limit.type, limit.soft, limit.hard) for limit in self.process.rlimits)
 
     def oom_score(self, *, outside: bool) -> Iterator[Step]:
         """Give the OOM score adjustment, set by the runtime or by the process itself."""
@@ -83,17 +86,17 @@ class Identity:
         uid = self.process.user.uid
         yield ConnectTerminal(uid) if self.process.terminal else ConnectStdio(uid)
 
-    def confine(self, *, inside: bool) -> Iterator[Step]:
+    def confine(self) -> Iterator[Step]:
         """Give all steps from limits to the executable file, in the order that works.
 
-        With *inside* the process sets its limits itself. Seccomp without no_new_privs needs
+        No step from the limits on opens a file. Seccomp without no_new_privs needs
         privileges, so it comes before they are dropped; with it, last of all.
         """
         process = self.process
         entries = dict(entry.partition("=")[::2] for entry in process.env)
         yield PrepareEnvironment(tuple(entries.items()), process.user.uid)
-        if inside:
-            yield from self.limits(outside=False)
+        if process.rlimits:
+            yield SetRlimits(self._limits())
         if process.scheduler is not None:
             s = process.scheduler
             yield SetScheduler(

@@ -163,8 +163,10 @@ def test_in_a_user_namespace(bench: Bench) -> None:
     created = bench.create(spec)
     created.ready()
     created.start()
-    outcome = execute(bench, created, script("id -u; cat /proc/self/uid_map; ps -o pid,args"))
-    assert outcome.out.split()[:4] == ["0", "0", "100000", "65536"]
+    tight = [POSIXRlimit(type="RLIMIT_NOFILE", soft=12, hard=13)]  # fewer files than we have
+    asked = script("id -u; cat /proc/self/uid_map; ulimit -n; ps -o pid,args", rlimits=tight)
+    outcome = execute(bench, created, asked)
+    assert outcome.out.split()[:5] == ["0", "0", "100000", "65536", "12"]
     assert "1 /bin/sleep 600" in outcome.out
 
 

@@ -161,7 +161,7 @@ def test_a_user_namespace_moves_privileged_work_to_the_runtime() -> None:
     spec.mounts.append(Mount(destination="/data", source="/srv", options=["bind"]))
     made = planned(spec)
     outfit = [step.name for step in made.outfit]
-    assert outfit == ["WriteIdMaps", "AddToCgroup", "SetOomScore", "SetRlimits"]
+    assert outfit == ["WriteIdMaps", "AddToCgroup", "SetOomScore", "AllowRlimits"]
     assert "map uids 0→100000+65536 and gids 0→100000+65536" in lines(made)
     assert "EnterCgroup" not in names(made)
     assert "MakeNode" not in names(made)

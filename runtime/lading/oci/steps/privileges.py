@@ -62,11 +62,30 @@ class HideFromTracing(Step, frozen=True):
         process.set_dumpable(False)
 
 
-class SetRlimits(Step, frozen=True):
-    """Set resource limits, of this process or (`outside`) of the new one."""
+class AllowRlimits(Step, frozen=True):
+    """Make room for limits that a process in a user namespace may lower there, but not raise.
+
+    The process, or (`outside`) the new one, sets them when its setup needs no files any more.
+    """
 
     limits: tuple[tuple[str, int, int], ...]
     outside: bool = False
+
+    def describe(self) -> str:
+        """Name them."""
+        names = [name.removeprefix("RLIMIT_").lower() for name, _, _ in self.limits]
+        return f"allow the limits of {', '.join(names)}"
+
+    def execute(self, ctx: Context) -> None:
+        """Raise what is too low."""
+        for name, _, hard in self.limits:
+            process.allow_rlimit(name, hard, ctx.pid if self.outside else 0)
+
+
+class SetRlimits(Step, frozen=True):
+    """Set the resource limits of this process."""
+
+    limits: tuple[tuple[str, int, int], ...]
 
     def describe(self) -> str:
         """Give each as "nofile 1024:1024"."""
@@ -76,10 +95,10 @@ class SetRlimits(Step, frozen=True):
         ]
         return f"limit {', '.join(pairs)}"
 
-    def execute(self, ctx: Context) -> None:
+    def execute(self, ctx: Context) -> None:  # noqa: ARG002
         """Set them."""
         for name, soft, hard in self.limits:
-            process.set_rlimit(name, soft, hard, ctx.pid if self.outside else 0)
+            process.set_rlimit(name, soft, hard)
 
 
 def _limit(value: int) -> str:
