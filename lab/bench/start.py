@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.bench.memory import children, parent, pss
+from lab.bench.memory import children, parent, taken
 from lab.bench.sides import Row, both, client, daemons, in_turns, report, row
 from lab.engine import Engine
 from lab.lading import Lading
@@ -74,7 +74,7 @@ def run(rounds: int) -> list[Row]:
         ]
     report("start", rows, rounds, others)
     if others:
-        print(f"{others} other engines run here: memory that they share is counted in part only")
+        print(f"{others} other engines run here: times are longer than on a quiet machine")
     return rows
 
 
@@ -109,12 +109,13 @@ def _version(lading: Engine, docker: Engine, rounds: int) -> Row:
 
 
 def _memory(lading: Lading, docker: Reference) -> Iterator[Row]:
-    yield _row("idle memory", "MiB", [pss(_processes(engine)) for engine in (lading, docker)])
+    idle = [_processes(engine) for engine in (lading, docker)]
+    yield _row("idle memory", "MiB", [taken(pids, pids) for pids in idle])
     shims: list[float] = []
     for engine in (lading, docker):
         words = [*client(engine), "run", "--detach", "busybox", "sleep", "600"]
         container = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-        shims.append(pss([parent(_pid(engine, container))]))
+        shims.append(taken([parent(_pid(engine, container))], _processes(engine)))
         words = [*client(engine), "rm", "--force", container]
         subprocess.run(words, check=True, capture_output=True)
     yield _row("shim memory", "MiB", shims)
