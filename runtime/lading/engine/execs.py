@@ -42,6 +42,7 @@ class Exec:
     can_remove: bool = False
     started: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """Set when there is nothing more to tell the client: its end, or its having detached."""
 
 
 @dataclass(slots=True)
@@ -144,11 +145,12 @@ class Execs:
         self._announce(entry, "exec_die", found, exitCode=str(found.exit_code))
 
     async def _note_detach(self, entry: Entry, found: Exec) -> None:
-        """Publish `exec_detach` if the client leaves by its detach keys."""
+        """Publish `exec_detach` if the client leaves by its detach keys, and let it go."""
         attachment = entry.shim.exec_attachment(found.id) if entry.shim is not None else None
         with contextlib.suppress(ShimError):
             if attachment is not None and await attachment.wait():
                 announce(self.events, entry.record, "exec_detach", execID=found.id)
+                found.ended.set()
 
     async def probe(self, entry: Entry, config: ExecConfig) -> ProbeRun:
         """Run a health check's command; see `lading.engine.health.Probe`."""

@@ -75,6 +75,7 @@ class FakeShim:
         self.attachment: FakeAttachment | None = None
         self.on_oom: Callable[[], None] | None = None
         self.exec_codes: dict[str, asyncio.Future[int]] = {}
+        self.exec_attached: dict[str, FakeAttachment] = {}
         self.exec_error: LadingError | None = None
         self.resources: Any = None
         self._ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
@@ -127,10 +128,11 @@ class FakeShim:
         self.exec_codes[exec_id] = asyncio.get_running_loop().create_future()
         if sock is not None:
             self.attached.append((sock, streams or Streams()))
+            self.exec_attached[exec_id] = FakeAttachment()
         return 4300 + len(self.exec_codes)
 
-    def exec_attachment(self, exec_id: str) -> None:
-        return None
+    def exec_attachment(self, exec_id: str) -> FakeAttachment | None:
+        return self.exec_attached.get(exec_id)
 
     async def exec_wait(self, exec_id: str) -> int:
         return await asyncio.shield(self.exec_codes[exec_id])

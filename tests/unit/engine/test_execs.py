@@ -49,6 +49,20 @@ async def test_an_exec_from_creation_to_its_end(rig: Rig) -> None:
     assert rig.happened() == ["exec_create: echo hi", "exec_start: echo hi", "exec_die"]
 
 
+async def test_a_client_that_detaches_need_not_wait_for_the_process(rig: Rig) -> None:
+    await rig.lifecycle.start(rig.add(record()))
+    exec_id = rig.execs.create("box", ExecConfig(cmd=["cat"], tty=True, attach_stdout=True))
+    session = await rig.execs.start(exec_id, ExecStartConfig())
+    assert session is not None
+    rig.shim.exec_attached[exec_id].ended.set_result(True)
+    found = rig.execs.get(exec_id)
+    await found.ended.wait()
+    assert found.running
+    assert rig.happened()[-1] == "exec_detach"
+    session.close()
+    rig.shim.attached[-1][0].close()
+
+
 async def test_a_detached_exec_has_no_session(rig: Rig) -> None:
     await rig.lifecycle.start(rig.add(record()))
     exec_id = rig.execs.create("box", ExecConfig(cmd=["true"]))
