@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import FakeDaemon, Result
-from .test_commands import CONTAINER, IMAGES
+from .conftest import IMAGES, FakeDaemon, Result
+from .test_commands import CONTAINER
 
 DOCKER = shutil.which("docker")
 pytestmark = pytest.mark.skipif(not DOCKER, reason="no docker command to compare with")
