@@ -31,7 +31,7 @@ _NEED = 2 << 30
 _PACKAGES = (
     "apparmor", "btrfs-progs", "busybox-static", "ca-certificates", "curl", "docker-registry",
     "docker.io", "e2fsprogs", "iproute2", "iptables", "iputils-ping", "kmod", "libnftables1",
-    "libseccomp2", "netbase", "nftables", "procps", "python3", "tini", "udev", "xfsprogs",
+    "libseccomp2", "netbase", "nftables", "procps", "python3", "skopeo", "tini", "udev", "xfsprogs",
 )  # fmt: skip
 _INITS = {
     "systemd": ("systemd-sysv", "dbus"),
