@@ -25,7 +25,7 @@ from lading.build.context import (
 )
 from lading.build.copying import Item
 from lading.build.sources import StoredTree
-from lading.errors import InvalidParameter, LadingError, NotFound, Unavailable
+from lading.errors import InvalidParameter, LadingError, Unavailable
 from lading.files import temporary_name
 from lading.kernel.paths import Resolve, openat2
 from lading.storage.archive.pack import pack_tree
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 _CHUNK = 1 << 18
-_SHOWN = 1024
 _GIT_PREFIXES = ("git://", "git@", "ssh://", "github.com/")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "http:https:git:ssh"}
 
@@ -118,24 +117,13 @@ def _as_context(item: Item, directory: Path, dockerfile: str) -> Context:
 
 
 async def _download(url: str, directory: Path, checksum: str) -> Item:
-    import aiohttp
+    from lading.image.download import opened
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParameter(f"invalid URL {url!r}: expected http://HOST/PATH or https://…")
-    name = os.fsencode(unquote(parts.path).rpartition("/")[2])
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120)
+    name = os.fsencode(unquote(urlsplit(url).path).rpartition("/")[2])
     tree = StoredTree(directory)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=True, auto_decompress=False) as client,
-            client.get(url, headers={"Accept-Encoding": "identity"}) as response,
-        ):
-            await _check(url, response)
+        async with opened(url) as response:
             item = await _keep(tree, name, response)
-    except (aiohttp.ClientError, OSError) as error:
-        tree.close()
-        raise LadingError(f'Get "{url}": {_reason(error)}') from error
     except BaseException:
         tree.close()
         raise
@@ -144,14 +132,6 @@ async def _download(url: str, directory: Path, checksum: str) -> Item:
         tree.close()
         raise InvalidParameter(f"digest mismatch of {url}: expected {checksum}, got {found}")
     return item
-
-
-async def _check(url: str, response: aiohttp.ClientResponse) -> None:
-    if response.status < 400:
-        return
-    body = (await response.content.read(_SHOWN)).decode("utf-8", "replace").strip()
-    told = f"failed to GET {url} with status {response.status} {response.reason}: {body}"
-    raise NotFound(told) if response.status == 404 else LadingError(told)
 
 
 async def _keep(tree: StoredTree, name: bytes, response: aiohttp.ClientResponse) -> Item:
@@ -167,15 +147,6 @@ async def _keep(tree: StoredTree, name: bytes, response: aiohttp.ClientResponse)
     await in_thread(tree.spool.flush)
     node = tree.name(name, size, total.digest(), mode=0o600, mtime=mtime)
     return Item(tree, node, name)
-
-
-def _reason(error: Exception) -> str:
-    """Give the system's word for what went wrong with a connection, if there is one."""
-    cause = getattr(error, "os_error", error)
-    number = getattr(cause, "errno", None)
-    if isinstance(number, int) and number > 0:
-        return os.strerror(number).lower()
-    return str(getattr(cause, "strerror", None) or cause or type(error).__name__).lower()
 
 
 async def _cloned(address: GitAddress, directory: Path, keep_git: bool) -> StoredTree:

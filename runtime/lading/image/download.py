@@ -38,12 +38,26 @@ class Download:
 
 @asynccontextmanager
 async def download(url: str) -> AsyncIterator[Download]:
+    """Ask for a file by HTTP, also by an address without a scheme; see `opened`.
+
+    A failure after the beginning is raised by the content's `read`.
+    """
+    url = url if "://" in url else f"http://{url}"
+    async with opened(url) as response:
+        pieces = _pieces(url, response.content, asyncio.get_running_loop())
+        yield Download(url, response.content_length, ChunkReader(pieces))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
     """Ask for a file by HTTP; leaving the context closes the connection.
 
-    Raises InvalidParameter for what is no address, and when the server does not give the file
-    LadingError, NotFound or Forbidden. A later failure is raised by the content's `read`.
+    Raises InvalidParameter for what is no address, and LadingError, NotFound or Forbidden when the
+    server does not give the file, or not all of it to who reads it within the context.
     """
-    url = _address(url)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidParameter(f"invalid URL {url!r}: expected http://HOST/PATH or https://…")
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_PATIENCE)
     async with aiohttp.ClientSession(
         timeout=timeout, trust_env=True, auto_decompress=False
@@ -57,18 +71,11 @@ async def download(url: str) -> AsyncIterator[Download]:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise LadingError(f'Get "{url}": {reason(error)}') from error
         async with response:
-            await _check(url, response)
-            pieces = _pieces(url, response.content, asyncio.get_running_loop())
-            yield Download(url, response.content_length, ChunkReader(pieces))
-
-
-def _address(text: str) -> str:
-    """Complete an address without a scheme, as Docker does."""
-    url = text if "://" in text else f"http://{text}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParameter(f"invalid URL {text!r}: expected http://HOST/PATH or https://…")
-    return url
+            try:
+                await _check(url, response)
+                yield response
+            except (aiohttp.ClientError, OSError) as error:
+                raise LadingError(f'Get "{url}": {reason(error)}') from error
 
 
 async def _check(url: str, response: aiohttp.ClientResponse) -> None:
