@@ -78,6 +78,19 @@ def test_emulated_cells_are_left_out_only_where_they_can_not_be(
     assert (left_out in capsys.readouterr().out) is bool(broken)
 
 
+def test_the_gate_has_the_emulated_cells_unless_it_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lanes, "LANES", {"qemu": FakeLane})
+    monkeypatch.delenv("LADING_EMULATED", raising=False)
+    step = gate.everything()[-1]
+    assert step.name == "emulated cells"
+    assert {"--cells=trixie,forky", "--scenarios=smoke", "--within=4"} <= set(step.command)
+    monkeypatch.setenv("LADING_EMULATED", "no")
+    assert gate.everything()[-1].name == "scenarios"
+    assert "are left out: LADING_EMULATED is no" in capsys.readouterr().out
+
+
 def test_without_qemu_the_emulated_cells_are_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -304,8 +304,7 @@ def test_a_limit_takes_from_each_folder_in_turn(
     cells = choose(["bookworm"])
     assert within(14.5, FakeLane(), "lading", cells, SCENARIOS, 1) == [SCENARIOS[0], SCENARIOS[2]]
     assert "2 of 3 scenarios fit in 14 s" in capsys.readouterr().out
-    with pytest.raises(LabError, match="not one scenario in each cell fits in 3 s"):
-        within(3, FakeLane(), "lading", cells, SCENARIOS, 1)
+    assert within(3, FakeLane(), "lading", cells, SCENARIOS, 1) == SCENARIOS[:1]
 
 
 def test_as_many_machines_as_the_host_carries(monkeypatch: pytest.MonkeyPatch) -> None:
