@@ -28,8 +28,8 @@ from lading.image.registry.settings import Credentials
 from lading.image.store import ImageStore
 from lading.storage.streams import ChunkReader
 from tests.durability.faults import killed_at
-from tests.unit.image.makers import add, config, digest, tar
-from tests.unit.image.registry.conftest import SETTINGS, opened, serving
+from tests.unit.image.makers import add, config, digest, opened, tar
+from tests.unit.image.registry.conftest import SETTINGS, serving
 
 pytestmark = pytest.mark.root
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lading.image.store import ImageStore
-from lading.storage.blobs import BlobStore
-from lading.storage.layers import LayerStore
+
+from .makers import opened
 
 Opener = Callable[[], ImageStore]
 
@@ -16,15 +16,7 @@ Opener = Callable[[], ImageStore]
 def reopen(tmp_path: Path) -> Opener:
     """Opens the store of this test, as a new daemon would."""
 
-    def opened() -> ImageStore:
-        layers = LayerStore(tmp_path / "overlay2")
-        blobs = BlobStore(tmp_path / "image/blobs")
-        images = ImageStore(tmp_path / "image", blobs, layers)
-        for store in (layers, blobs, images):
-            store.open()
-        return images
-
-    return opened
+    return lambda: opened(tmp_path)
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lading.image.archives import import_
 from lading.image.reference import parse
 from lading.image.store import Image, ImageStore
+from lading.storage.blobs import BlobStore
+from lading.storage.layers import LayerStore
 
 
 def digest(data: bytes) -> str:
@@ -58,3 +61,13 @@ def add(store: ImageStore, *layers: bytes, tag: str = "", parent: str = "", **mo
 
 def imported(store: ImageStore, tag: str = "", **files: bytes) -> Image:
     return import_(store, io.BytesIO(tar(files)), repository=tag)
+
+
+def opened(root: Path) -> ImageStore:
+    """An image store as a new daemon opens it."""
+    layers = LayerStore(root / "overlay2")
+    blobs = BlobStore(root / "image/blobs")
+    images = ImageStore(root / "image", blobs, layers)
+    for one in (layers, blobs, images):
+        one.open()
+    return images

@@ -18,9 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from lading.errors import Conflict
 from lading.image.reference import parse
 from lading.image.store import ImageStore, ImageUser, Lease
-from lading.storage.blobs import BlobStore
-from lading.storage.layers import LayerStore
-from tests.unit.image.makers import config, digest, tar
+from tests.unit.image.makers import config, digest, opened, tar
 
 POOL = [tar({"file": b"%d" % number}) for number in range(4)]
 DIGESTS = [digest(layer) for layer in POOL]
@@ -58,14 +56,11 @@ class Images(RuleBasedStateMachine):
         self.names: dict[str, str] = {}
         self.used: dict[Container, bool] = {}
         self.made = 0
-        self.store = self.opened()
+        self.store = self.begun()
 
-    def opened(self) -> ImageStore:
+    def begun(self) -> ImageStore:
         """Open the store as a daemon does that starts."""
-        kept = LayerStore(self.root / "overlay2")
-        store = ImageStore(self.root / "image", BlobStore(self.root / "image/blobs"), kept)
-        for one in (kept, store.blobs, store):
-            one.open()
+        store = opened(self.root)
         store.collect()
         return store
 
@@ -218,7 +213,7 @@ class Images(RuleBasedStateMachine):
     def restart(self) -> None:
         """Begin anew with what is on the disk."""
         self.give_pulls_up()
-        self.store = self.opened()
+        self.store = self.begun()
 
     @invariant()
     def exactly_what_something_has_is_there(self) -> None:

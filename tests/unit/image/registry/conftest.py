@@ -8,22 +8,11 @@ import pytest
 
 from lading.image.registry.settings import RegistrySettings
 from lading.image.store import ImageStore
-from lading.storage.blobs import BlobStore
-from lading.storage.layers import LayerStore
+from tests.unit.image.makers import opened
 from tests.unit.image.registry.fakes import FakeRegistry
 
 SETTINGS = RegistrySettings(patience=20, pause=0.01)
 IMPATIENT = RegistrySettings(patience=0.3, pause=0.01)
-
-
-def opened(root: Path) -> ImageStore:
-    """An image store as a new daemon opens it."""
-    layers = LayerStore(root / "overlay2")
-    blobs = BlobStore(root / "image/blobs")
-    images = ImageStore(root / "image", blobs, layers)
-    for one in (layers, blobs, images):
-        one.open()
-    return images
 
 
 @pytest.fixture

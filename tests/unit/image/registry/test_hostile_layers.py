@@ -21,9 +21,9 @@ from lading.image.store import ImageStore
 from lading.kernel.mounts import MountFlag, Propagation, mount, set_propagation
 from lading.kernel.namespaces import CloneFlag, unshare
 from lading.storage.streams import ChunkReader
-from tests.unit.image.makers import add, digest
+from tests.unit.image.makers import add, digest, opened
 from tests.unit.image.makers import tar as files
-from tests.unit.image.registry.conftest import SETTINGS, opened, serving
+from tests.unit.image.registry.conftest import SETTINGS, serving
 from tests.unit.image.registry.fakes import FakeRegistry
 from tests.unit.image.registry.test_pull import LAYER
 from tests.unit.storage.tars import CHAR, FIFO, Item, directory, link, tar

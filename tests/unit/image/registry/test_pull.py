@@ -19,8 +19,8 @@ from lading.image.registry.progress import Step
 from lading.image.registry.pull import Pulled, Puller
 from lading.image.registry.settings import Credentials, RegistrySettings
 from lading.image.store import ImageStore
-from tests.unit.image.makers import digest, tar
-from tests.unit.image.registry.conftest import IMPATIENT, SETTINGS, opened, serving
+from tests.unit.image.makers import digest, opened, tar
+from tests.unit.image.registry.conftest import IMPATIENT, SETTINGS, serving
 from tests.unit.image.registry.fakes import (
     LIST,
     MANIFEST,
