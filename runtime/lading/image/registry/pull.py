@@ -226,8 +226,12 @@ class Puller:
             async with asyncio.TaskGroup() as group:
                 for layer in missing:
                     group.create_task(one(layer))
-        except* LadingError as errors:
-            error = first(errors)
+        except ExceptionGroup as errors:
+            # Not except*: Python 3.11.2, Debian 12's, wraps what is raised in there once more.
+            ours = errors.subgroup(LadingError)
+            if ours is None:
+                raise
+            error = first(ours)
             if is_full(error):
                 for layer in missing:
                     drop(self._partial, layer.blob)

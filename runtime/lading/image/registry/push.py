@@ -101,8 +101,12 @@ class Pusher:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {diff_id: group.create_task(one(diff_id)) for diff_id in distinct}
-        except* LadingError as errors:
-            raise first(errors) from None
+        except ExceptionGroup as errors:
+            # Not except*: Python 3.11.2, Debian 12's, wraps what is raised in there once more.
+            ours = errors.subgroup(LadingError)
+            if ours is None:
+                raise
+            raise first(ours) from None
         return [tasks[diff_id].result() for diff_id in image.diff_ids]
 
     async def _layer(
