@@ -293,6 +293,7 @@ def test_the_reason_of_a_failed_root_is_the_first_that_apt_gave(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     release = archive.Release("bookworm", 0, {})
     monkeypatch.setattr(archive, "release", lambda _suite: release)
+    monkeypatch.setattr(roots, "require", lambda *_programs: None)
     heard: list[str] = []
     sentence = r"by mmdebstrap: Failed to fetch x.deb  503  gone \(see .*/logs/root-bookworm.log\)"
     with pytest.raises(LabError, match=sentence):
