@@ -145,8 +145,8 @@ async def test_nobody_can_attach_after_the_end(yard: Yard) -> None:
     shim = await yard.create("true")
     await shim.start()
     await shim.wait()
-    _, theirs = socket.socketpair()
-    with pytest.raises(Conflict, match="stopped"):
+    ours, theirs = socket.socketpair()
+    with ours, pytest.raises(Conflict, match="stopped"):
         await shim.attach(theirs, Streams(stdout=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,28 @@ from lading.shim.protocol import LogConfig
 
 PATIENCE = 20.0
 
+_opened: list[LogWriter] = []
+
+
+def opened(config: LogConfig) -> LogWriter:
+    """A log that is closed at the end of the test, if the test has not done it."""
+    writer = LogWriter(config)
+    _opened.append(writer)
+    return writer
+
+
+@pytest.fixture(autouse=True)
+def closed_at_the_end() -> Iterator[None]:
+    yield
+    while _opened:
+        _opened.pop().close()
+
 
 class Writer:
     """Writes numbered lines, each a second after the one before; the clock is ours."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch, **options: object) -> None:
-        self.log = LogWriter(LogConfig(path=str(path), **options))  # type: ignore[arg-type]
+        self.log = opened(LogConfig(path=str(path), **options))  # type: ignore[arg-type]
         self.number = 0
         patch.setattr("lading.shim.logwriter.time.time_ns", lambda: self.number * SECOND)
 
@@ -117,7 +133,7 @@ async def test_a_damaged_line_is_passed_over(path: Path, monkeypatch: pytest.Mon
 
 
 async def test_attributes_are_given(path: Path) -> None:
-    log = LogWriter(LogConfig(path=str(path), attrs={"tag": "t"}))
+    log = opened(LogConfig(path=str(path), attrs={"tag": "t"}))
     log.write("stdout", b"x\n")
     [entry] = [entry async for batch in read(path) for entry in batch]
     assert (entry.attrs, entry.stream, entry.log) == ({"tag": "t"}, "stdout", "x\n")
@@ -183,7 +199,7 @@ async def test_a_follower_of_a_log_in_one_file_goes_on_after_rotation(
 
 
 async def test_a_follower_ends_at_its_until(path: Path) -> None:
-    log = LogWriter(LogConfig(path=str(path)))
+    log = opened(LogConfig(path=str(path)))
     log.write("stdout", b"1\n")
     until = time.time_ns() + SECOND // 20
     assert await numbers(follow(path, asyncio.Event(), LogQuery(until=until))) == [1]
