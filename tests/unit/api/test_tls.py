@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -142,6 +143,18 @@ async def test_output_follows_the_end_of_input(secured: Secured) -> None:
     assert answer.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
     assert answer.endswith(b"\r\n\r\nIN")
     assert secured.engine.containers.session.stdin_closed
+
+
+async def test_output_that_comes_before_the_end_of_input_is_kept(secured: Secured) -> None:
+    sent = os.urandom(100_000)
+
+    def attach(stream: Any) -> bytes:
+        stream.sendall(HEAD + sent)
+        select.select([stream], [], [], 20)
+        stream.shutdown(socket.SHUT_WR)
+        return read_all(stream)
+
+    assert (await secured.talk(attach)).endswith(b"\r\n\r\n" + sent.upper())
 
 
 async def test_much_goes_both_ways(secured: Secured) -> None:

@@ -45,7 +45,9 @@ class SecureSocket(ssl.SSLSocket):
         self.setblocking(False)
         try:
             self.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except ssl.SSLError:
+            # It also wants the other side's close_notify, and finds that, or data, still to come;
+            # both are there for `recv`.
             return
 
 
