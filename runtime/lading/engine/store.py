@@ -47,7 +47,8 @@ class ContainerStore:
         self.orphans: list[str] = []
         """Volumes that `load` found to have been meant for containers that are not there."""
         self._noted: dict[str, int] = {}
-        """Containers with a latest.json, and how many have been written."""
+        """Containers with a latest.json, and the number of that note among all notes."""
+        self._notes = 0
         self._flusher: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -80,11 +81,15 @@ class ContainerStore:
 
         Raises LadingError: a full disk, for example; the record before stays then.
         """
-        home = self.home(record.id)
+        home, data = self.home(record.id), msgspec.json.encode(record)
         with explaining(f"write the record of container {record.name}"):
-            if self._noted.pop(record.id, 0):
-                (home / _LATEST).unlink(missing_ok=True)
-            write_atomically(home / _RECORD, msgspec.json.encode(record), durable_name=False)
+            if record.id not in self._noted:
+                write_atomically(home / _RECORD, data, durable_name=False)
+                return
+            # The note counts before the record: it has to be replaced first, and never be missing.
+            write_atomically(home / _LATEST, data, durable_name=False)
+            (home / _LATEST).rename(home / _RECORD)
+            del self._noted[record.id]
 
     def note(self, record: Container) -> None:
         """Replace the record of a container to which something has happened already.
@@ -99,7 +104,8 @@ class ContainerStore:
         except LadingError as error:
             _log.warning("%s; the daemon remembers its state meanwhile", error.message)
             return
-        self._noted[record.id] = self._noted.get(record.id, 0) + 1
+        self._notes += 1
+        self._noted[record.id] = self._notes
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
 
@@ -160,7 +166,9 @@ class ContainerStore:
             return record
         except msgspec.DecodeError:
             _log.info("%s is not whole: the one before counts", home / _LATEST)
-        self._noted.setdefault(record.id, 1)
+            (home / _LATEST).unlink()
+            return record
+        self._noted.setdefault(record.id, 0)
         return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ from lading.engine.registry import Entry, Registry
 from lading.engine.restarts import RestartManager, starts_with_daemon
 from lading.engine.store import ContainerStore
 from lading.engine.waits import Condition, WaitResult, Waits, condition_of
-from lading.errors import InvalidParameter, NotFound
+from lading.errors import InvalidParameter, LadingError, NotFound
 
 from .fakes import record
 
@@ -324,6 +325,29 @@ async def test_what_was_noted_counts_at_once_and_becomes_the_record(tmp_path: Pa
     assert next(store.load()).state.exit_code == 7
 
 
+async def test_a_record_that_cannot_be_saved_leaves_the_note_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ContainerStore(tmp_path / "containers")
+    store.open()
+    kept = record()
+    store.add(kept)
+    kept.state.exit_code = 7
+    store.note(kept)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lading.engine.store.write_atomically", full)
+        kept.state.exit_code = 8
+        with pytest.raises(LadingError, match="no space left"):
+            store.save(kept)
+    assert next(store.load()).state.exit_code == 7
+    await store.settled()
+    assert next(store.load()).state.exit_code == 7
+
+
 async def test_half_a_note_does_not_count_and_a_saved_record_counts_more(tmp_path: Path) -> None:
     store = ContainerStore(tmp_path / "containers")
     store.open()
@@ -331,6 +355,7 @@ async def test_half_a_note_does_not_count_and_a_saved_record_counts_more(tmp_pat
     store.add(kept)
     (store.home(kept.id) / "latest.json").write_text("{")
     assert next(store.load()) == kept
+    assert not (store.home(kept.id) / "latest.json").exists()
     kept.state.exit_code = 7
     store.note(kept)
     kept.state.exit_code = 8
