@@ -24,7 +24,7 @@ from lab.bench.sides import Row, both, client, daemons, in_turns, load, report, 
 from lab.engine import Engine
 from lab.registry import Registry, copy
 from lab.shell import LabError
-from lab.slots import claim
+from lab.slots import claimed
 
 _TARGET = 0.6
 _MEMORY_LIMIT = 100.0
@@ -41,7 +41,8 @@ def run(rounds: int) -> list[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="lading-bench-") as place,
         both() as (lading, docker),
-        Registry(claim("breg")) as registry,
+        claimed("breg") as uplink,
+        Registry(uplink) as registry,
     ):
         sides = (lading, docker)
         forty = _layers(Path(place) / "forty.tar", "lading-bench-forty:latest", 40, _small)

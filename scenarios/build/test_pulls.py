@@ -13,7 +13,7 @@ import requests
 
 from lab import images
 from lab.registry import PASSWORD, USER, Registry, copy
-from lab.slots import claim
+from lab.slots import claimed
 from scenarios.conftest import Observe
 from scenarios.harness.building import Builder, error_of, messages, post
 from scenarios.harness.subject import Subject
@@ -25,7 +25,7 @@ _LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
     """A plain registry that every engine of the lab reaches, with busybox in it; its address."""
-    with Registry(claim("reg")) as running:
+    with claimed("reg") as name, Registry(name) as running:
         copy(f"docker-archive:{images.busybox()}", f"docker://{running.address}/lading/busybox:1")
         yield running.address
 
@@ -170,7 +170,7 @@ def test_only_the_steps_of_the_named_caches_count(builder: Builder) -> None:
 
 
 def test_logins_go_with_the_build(engine: Subject) -> None:
-    with Registry(claim("reg"), secure=True) as secure:
+    with claimed("reg") as name, Registry(name, secure=True) as secure:
         copy(
             f"docker-archive:{images.busybox()}",
             f"docker://{secure.address}/lading/busybox:1",

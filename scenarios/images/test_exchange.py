@@ -14,7 +14,7 @@ from lab import images
 from lab.lading import Lading
 from lab.reference import Reference
 from lab.registry import copy
-from lab.slots import claim
+from lab.slots import claimed
 from scenarios.conftest import Observe
 from scenarios.harness.subject import Subject
 from scenarios.images.tars import tar
@@ -26,14 +26,14 @@ SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") e
 @contextmanager
 def other_than(engine: Subject) -> Iterator[Subject]:
     """The other engine: Lading beside Docker, Docker beside any."""
-    name = claim("oth")
-    other = Lading(name) if engine.name == "docker" else Reference(name=name)
-    try:
-        other.down()
-        other.up()
-        yield Subject(other)
-    finally:
-        other.down()
+    with claimed("oth") as name:
+        other = Lading(name) if engine.name == "docker" else Reference(name=name)
+        try:
+            other.down()
+            other.up()
+            yield Subject(other)
+        finally:
+            other.down()
 
 
 def prepared(engine: Subject) -> dict[str, str]:

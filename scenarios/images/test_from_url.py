@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.registry import PASSWORD, USER, Registry
-from lab.slots import claim
+from lab.slots import claimed
 from scenarios.conftest import Observe
 from scenarios.harness.subject import Result, Subject
 from scenarios.images.tars import tar
@@ -114,7 +114,7 @@ class SignedIn:
 def test_a_login_is_kept_used_and_forgotten(
     engine: Subject, tmp_path: Path, kind: str, observe: Observe
 ) -> None:
-    with Registry(claim("reg"), secure=True) as registry:
+    with claimed("reg") as name, Registry(name, secure=True) as registry:
         signed = SignedIn(engine, tmp_path)
         helpers = {"credsStore": "lading-test", "credHelpers": {registry.address: "lading-test"}}
         signed.config.write_text(json.dumps({kind: helpers[kind]} if kind else {}))

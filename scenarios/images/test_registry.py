@@ -8,7 +8,7 @@ import pytest
 
 from lab import images
 from lab.registry import Registry, copy
-from lab.slots import claim
+from lab.slots import claimed
 from scenarios.conftest import Observe
 from scenarios.harness.subject import Subject
 
@@ -16,7 +16,7 @@ from scenarios.harness.subject import Subject
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
     """A plain registry that every engine of the lab reaches, with busybox in it; its address."""
-    with Registry(claim("reg")) as running:
+    with claimed("reg") as name, Registry(name) as running:
         copy(f"docker-archive:{images.busybox()}", f"docker://{running.address}/lading/busybox:1")
         yield running.address
 

@@ -103,6 +103,9 @@ def test_slots_are_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [slots.claim("t"), slots.claim("t"), slots.claim("u")] == ["t0", "t1", "u0"]
     os.close(held.pop(0))
     assert slots.claim("t") == "t0"
+    for _ in range(2):
+        with slots.claimed("t") as name:
+            assert name == "t2"
     for _ in range(6):
         slots.claim("t")
     with pytest.raises(LabError, match="wait until one has ended"):

@@ -97,7 +97,10 @@ def test_gnu_tars_archives_come_out_to_the_byte(
         max_size=6,
     )
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_layer_comes_out_to_the_byte(layers: LayerStore, files: dict[str, bytes]) -> None:
     stream = tar([Item(name, data) for name, data in files.items()])
     try:
