@@ -127,7 +127,7 @@ def test_a_login_is_kept_used_and_forgotten(
         assert (done.code, done.out) == (0, "Login Succeeded\n")
         assert signed.kept.exists() is bool(kind)
         kept = json.loads(signed.config.read_text())["auths"][registry.address]
-        observe("kept", kept)
+        observe(f"kept, {kind or 'no helper'}", kept)
         assert signed.cli("push", "--quiet", named).code == 0
         engine.succeed("rmi", named)
         assert signed.cli("pull", "--quiet", named).out == f"{named}\n"
