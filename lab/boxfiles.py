@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lab.bake import initrd
 from lab.cells import Cell
 
 PACKAGES = ("openssh-server", "sudo")
@@ -16,14 +17,12 @@ PACKAGES = ("openssh-server", "sudo")
 STORE = "store"
 """The serial number of the disk that a machine writes on."""
 
-INIT = rf"""#!/bin/sh
+INIT = (
+    rf"""#!/bin/sh
 # The disk `{STORE}` is known by its serial number; the other one is the box, which stays as it is.
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-die() {{ echo "lading: initrd: $*" > /dev/console; sync; poweroff -f; }}
-while read module; do insmod "/modules/$module"; done < /modules/order
-root= disk=
+"""
+    + initrd.BEGIN
+    + rf"""root= disk=
 for try in 1 2 3 4 5 6 7 8 9 10; do
   for entry in /sys/block/vd*; do
     case $(cat "$entry/serial") in
@@ -54,23 +53,11 @@ if ! mount -t "$store" "$disk" /store 2> /dev/null; then
   for name in dev proc; do umount "/lower/$name"; done
   mount -t "$store" "$disk" /store || die "the store can not be mounted"
 fi
-mkdir -p /store/upper /store/work
-mount -t overlay -o lowerdir=/lower,upperdir=/store/upper,workdir=/store/work overlay /new \
-  || die "the overlay can not be mounted"
-for name in docker lading lading-lab lading-reference; do
-  mkdir -p "/store/state/$name" "/new/var/lib/$name"
-  mount --bind "/store/state/$name" "/new/var/lib/$name"
-done
-if [ "$firewall" = legacy ]; then
-  for name in iptables ip6tables; do
-    ln -sf "/usr/sbin/$name-legacy" "/new/etc/alternatives/$name"
-    ln -sf "/usr/sbin/$name-legacy-save" "/new/etc/alternatives/$name-save"
-    ln -sf "/usr/sbin/$name-legacy-restore" "/new/etc/alternatives/$name-restore"
-  done
-fi
-for name in proc sys dev; do mount --move "/$name" "/new/$name"; done
-exec switch_root /new /sbin/init
 """
+    + initrd.OVERLAY
+    + initrd.STATE
+    + initrd.END
+)
 
 _DHCP = """#!/bin/sh
 # What udhcpc found: see `busybox udhcpc --help` for the names.

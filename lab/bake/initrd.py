@@ -20,14 +20,45 @@ _APPLETS = (
     "echo", "poweroff", "sync", "cp",
 )  # fmt: skip
 
-INIT = r"""#!/bin/sh
-# Disks are known by their serial numbers: root, modules, project and store.
-mount -t proc proc /proc
+BEGIN = r"""mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 die() { echo "lading: initrd: $*" > /dev/console; sync; poweroff -f; }
 while read module; do insmod "/modules/$module"; done < /modules/order
-disk() {
+"""
+"""Shell: the file systems that all the rest needs, what a failure does, the modules."""
+
+OVERLAY = r"""mkdir -p /store/upper /store/work
+mount -t overlay -o lowerdir=/lower,upperdir=/store/upper,workdir=/store/work overlay /new \
+  || die "the overlay can not be mounted"
+"""
+"""The root at /new: /lower with what was written to /store above it."""
+
+STATE = r"""for name in docker lading lading-lab lading-reference; do
+  mkdir -p "/store/state/$name" "/new/var/lib/$name"
+  mount --bind "/store/state/$name" "/new/var/lib/$name"
+done
+"""
+"""Engines have their directories on the store itself."""
+
+END = r"""if [ "$firewall" = legacy ]; then
+  for name in iptables ip6tables; do
+    ln -sf "/usr/sbin/$name-legacy" "/new/etc/alternatives/$name"
+    ln -sf "/usr/sbin/$name-legacy-save" "/new/etc/alternatives/$name-save"
+    ln -sf "/usr/sbin/$name-legacy-restore" "/new/etc/alternatives/$name-restore"
+  done
+fi
+for name in proc sys dev; do mount --move "/$name" "/new/$name"; done
+exec switch_root /new /sbin/init
+"""
+"""The packet filter that the cell has, and the root's own init."""
+
+INIT = (
+    r"""#!/bin/sh
+# Disks are known by their serial numbers: root, modules, project and store.
+"""
+    + BEGIN
+    + r"""disk() {
   for try in 1 2 3 4 5 6 7 8 9 10; do
     for entry in /sys/block/vd*; do
       [ "$(cat $entry/serial)" = "$1" ] && echo "/dev/${entry##*/}" && return
@@ -56,27 +87,18 @@ if [ "$format" ]; then
   for name in dev proc; do umount "/lower/$name"; done
 fi
 mount -t "$store" "$(disk store)" /store || die "the store can not be mounted"
-mkdir -p /store/upper /store/work
-mount -t overlay -o lowerdir=/lower,upperdir=/store/upper,workdir=/store/work overlay /new \
-  || die "the overlay can not be mounted"
-mount -t erofs -o ro "$(disk modules)" /new/usr/lib/modules || die "the modules can not be mounted"
-mount -t erofs -o ro "$(disk project)" /new/opt/lading || die "the project can not be mounted"
-for name in docker lading lading-lab lading-reference; do
-  mkdir -p "/store/state/$name" "/new/var/lib/$name"
-  mount --bind "/store/state/$name" "/new/var/lib/$name"
-done
-# Images of the lab are made of the host's busybox, whose bytes decide their digests.
-mount --bind /new/opt/lading/bin/busybox /new/usr/bin/busybox
-if [ "$firewall" = legacy ]; then
-  for name in iptables ip6tables; do
-    ln -sf "/usr/sbin/$name-legacy" "/new/etc/alternatives/$name"
-    ln -sf "/usr/sbin/$name-legacy-save" "/new/etc/alternatives/$name-save"
-    ln -sf "/usr/sbin/$name-legacy-restore" "/new/etc/alternatives/$name-restore"
-  done
-fi
-for name in proc sys dev; do mount --move "/$name" "/new/$name"; done
-exec switch_root /new /sbin/init
 """
+    + OVERLAY
+    + r"""mount -t erofs -o ro "$(disk modules)" /new/usr/lib/modules"""
+    + r""" || die "the modules can not be mounted"
+mount -t erofs -o ro "$(disk project)" /new/opt/lading || die "the project can not be mounted"
+"""
+    + STATE
+    + r"""# Images of the lab are made of the host's busybox, whose bytes decide their digests.
+mount --bind /new/opt/lading/bin/busybox /new/usr/bin/busybox
+"""
+    + END
+)
 
 
 def made_of() -> list[object]:
