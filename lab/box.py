@@ -147,7 +147,6 @@ def _archive(target: Path, parts: Iterable[tuple[str, bytes | Path]], epoch: int
             entry.mtime, entry.mode = epoch, 0o644
             if isinstance(part, bytes):
                 entry.size = len(part)
-
                 archive.addfile(entry, BytesIO(part))
             else:
                 entry.size = part.stat().st_size

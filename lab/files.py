@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 
@@ -10,3 +11,15 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f".partial-{path.name}")
     partial.write_text(text)
     partial.replace(path)
+
+
+def held(path: Path) -> bool:
+    """Whether a process has a lock (flock(2)) on a file; no, where there is no such file."""
+    try:
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

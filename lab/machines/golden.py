@@ -18,6 +18,7 @@ from lab.bake import kernels, project, roots
 from lab.bake.roots import PROJECT_AT, SITE
 from lab.bake.store import TOP, Baked, find, forget, locked, workshop
 from lab.cells import Cell
+from lab.files import held
 from lab.machines.accelerator import Accelerator, choose
 from lab.machines.base import MachineError
 from lab.machines.channel import Asks, Channel, Gone, Late
@@ -339,18 +340,7 @@ def share_ignored(command: Callable[..., Any]) -> None:
 def drop_older(newest: Path, cell: Cell, engine: str) -> None:
     """Remove what nobody uses: this cell's older machines, and projects without a machine."""
     for path in newest.parent.glob(f"{cell.name}-{engine or 'bare'}-*"):
-        if path != newest and len(path.name) == len(newest.name) and not _held(path):
+        if path != newest and len(path.name) == len(newest.name) and not held(path / _NOTE):
             shutil.rmtree(path, ignore_errors=True)
     notes = [path.read_text() for path in newest.parent.glob(f"*/{_NOTE}")]
     forget(project.KIND, lambda digest: any(digest in note for note in notes))
-
-
-def _held(directory: Path) -> bool:
-    try:
-        with open(directory / _NOTE) as note:
-            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

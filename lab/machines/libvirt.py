@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from lab.bake.store import TOP, locked
+from lab.files import held
 from lab.machines.base import MachineError
 from lab.paths import PROJECT, RUN
 from lab.shell import alive, end, wait_until
@@ -68,7 +69,7 @@ def down() -> None:
         return
     with locked("libvirt"):
         _release()
-        if _running() and (_held() or _virsh("list", "--all", "--name").strip()):
+        if _running() and (held(_RUN / "users") or _virsh("list", "--all", "--name").strip()):
             return
         _stop()
 
@@ -103,15 +104,6 @@ def _hold() -> None:
 def _release() -> None:
     while _holding:
         _holding.pop().close()
-
-
-def _held() -> bool:
-    with open(_RUN / "users", "ab") as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def uri() -> str:

@@ -8,13 +8,12 @@ import shlex
 import shutil
 import socket
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from lab.bake.store import TOP, clear_dead, room
 from lab.machines.base import Finished, MachineError, Verbs
-from lab.machines.channel import Late, put
+from lab.machines.channel import Late, put, wake
 from lab.machines.golden import (
     TREE,
     Golden,
@@ -60,8 +59,7 @@ class QemuMachine(Verbs):
             monitor.command("migrate-incoming", uri=f"exec:cat {shlex.quote(str(state))}")
             monitor.migration(_RESTORE)
             monitor.command("cont")
-            entropy = base64.b64encode(os.urandom(64)).decode()
-            self._ask("wake", 30, time=time.time(), entropy=entropy)
+            wake(self.process.agent, 30)
         except MachineError as error:
             raise self._failure(error) from None
 

@@ -6,7 +6,6 @@ back for every scenario (`save`, `put_back`), so that each finds it as nobody us
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shlex
@@ -14,7 +13,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +26,7 @@ from lab.machines import golden as goldens
 from lab.machines import libvirt
 from lab.machines.accelerator import Accelerator
 from lab.machines.base import Finished, MachineError, Verbs
-from lab.machines.channel import Gone, Late
+from lab.machines.channel import Gone, Late, wake
 from lab.machines.vagrantcli import PROVIDER, UP, VERB, Vagrant, needed
 from lab.paths import PROJECT, RUN
 from lab.shell import alive
@@ -239,8 +237,7 @@ class VagrantMachine(Verbs):
             self._virsh("snapshot-revert", _SAVED, "--running", "--force")
         else:
             self.vagrant.run("snapshot", "restore", "--no-provision", self.cell.name, _SAVED)
-        entropy = base64.b64encode(os.urandom(64)).decode()
-        self.ask("wake", 120, time=time.time(), entropy=entropy)
+        wake(self, 120)
 
     def close(self) -> None:
         """Throw the machine away, whatever happens in it."""
