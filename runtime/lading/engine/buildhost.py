@@ -23,6 +23,7 @@ from lading.engine.transfers import Transfers
 from lading.errors import InvalidParameter, LadingError, NotFound
 from lading.image import reference
 from lading.image.store import Image
+from lading.shim.streams import NUMBERS, Demultiplexer
 from lading.storage import trees
 from lading.storage.digests import DiffId
 from lading.storage.layers import LayerStore, Lease
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from lading.image.registry.progress import Step
     from lading.image.registry.settings import Credentials
 
-_HEAD = 8
-_STDERR = 2
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
 """Docker's classic builder shows what a command says on stderr in red."""
 
@@ -60,9 +59,9 @@ class BuildSettings:
     pull: bool = False
 
 
-@dataclass(slots=True)
-class BuildHost:
-    """One build's `lading.build.contracts.Host`; `kept` are its containers that are still there."""
+@dataclass(kw_only=True, slots=True)
+class BuildParts:
+    """What every build in an engine uses: its services, and the builder's own directories."""
 
     containers: Containers
     images: Images
@@ -71,6 +70,12 @@ class BuildHost:
     caches: Caches
     files: Path
     memory: Path
+
+
+@dataclass(kw_only=True, slots=True)
+class BuildHost(BuildParts):
+    """One build's `lading.build.contracts.Host`; `kept` are its containers that are still there."""
+
     settings: BuildSettings
     kept: list[str] = field(default_factory=list)
 
@@ -166,10 +171,12 @@ class BuildHost:
         try:
             ended = self.containers.wait(container, "next-exit")
             await self.containers.start(container)
-            buffer = bytearray()
+            frames = Demultiplexer()
             while data := await session.read():
-                buffer += data
-                _pass_on(buffer, report)
+                for stream, said in frames.feed(data):
+                    text = said.decode(errors="replace")
+                    is_error = stream == NUMBERS["stderr"]
+                    report({"stream": f"{_RED}{text}{_PLAIN}" if is_error else text})
             return (await ended).status_code
         finally:
             session.close()
@@ -213,14 +220,3 @@ def _mount(wanted: HostMount) -> Mount:
     if wanted.source:
         return Mount("bind", wanted.source, wanted.target, wanted.read_only)
     return Mount("tmpfs", target=wanted.target, tmpfs_options=TmpfsOptions(wanted.size))
-
-
-def _pass_on(buffer: bytearray, report: Report) -> None:
-    """Report the whole frames at the beginning of `buffer` and take them out of it."""
-    while len(buffer) >= _HEAD:
-        end = _HEAD + int.from_bytes(buffer[4:_HEAD], "big")
-        if len(buffer) < end:
-            return
-        text = buffer[_HEAD:end].decode(errors="replace")
-        report({"stream": f"{_RED}{text}{_PLAIN}" if buffer[0] == _STDERR else text})
-        del buffer[:end]

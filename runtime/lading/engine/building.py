@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lading.build.caches import Caches
 from lading.build.context import Context
 from lading.build.contracts import BuildOptions, Report
 from lading.build.executor import Executor
-from lading.engine.buildhost import BuildHost, BuildSettings
+from lading.engine.buildhost import BuildHost, BuildParts, BuildSettings
 from lading.engine.containers import Containers
 from lading.engine.images import Images
 from lading.engine.settings import Settings
@@ -21,17 +20,9 @@ from lading.storage import trees
 from lading.storage.layers import LayerStore
 
 
-@dataclass(slots=True)
-class Building:
+@dataclass(kw_only=True, slots=True)
+class Building(BuildParts):
     """Builds images in this engine, each with a `BuildHost` of its own."""
-
-    containers: Containers
-    images: Images
-    layers: LayerStore
-    transfers: Transfers
-    caches: Caches
-    files: Path
-    memory: Path
 
     @classmethod
     def at(
@@ -44,9 +35,15 @@ class Building:
     ) -> Building:
         """Give the builder its directories below the engine's."""
         root = settings.root / "buildcache"
-        caches = Caches(root / "mounts")
-        files, memory = root / "tmp", settings.run / "builds"
-        return cls(containers, images, layers, transfers, caches, files, memory)
+        return cls(
+            containers=containers,
+            images=images,
+            layers=layers,
+            transfers=transfers,
+            caches=Caches(root / "mounts"),
+            files=root / "tmp",
+            memory=settings.run / "builds",
+        )
 
     def open(self) -> None:
         """Make the directories, and remove what a crash left of builds."""
