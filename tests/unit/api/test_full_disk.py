@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from lading.kernel.cgroups import at
 from lading.kernel.mounts import mount
+from tests.unit.image.makers import tar
 
 from .ladingd import BUSYBOX, PARENT, Ladingd, root_tar
 
@@ -32,16 +31,6 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not BUSYBOX, reason="needs Debian's busybox-static"),
 ]
-
-
-def archive(**files: bytes) -> bytes:
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return raw.getvalue()
 
 
 class SmallDisk:
@@ -141,11 +130,11 @@ OPERATIONS: dict[str, tuple[Operation, str]] = {
     ),
     "start": (lambda d: d.post("/containers/here/start"), ""),
     "import": (
-        lambda d: d.post("/images/create?fromSrc=-&repo=new", archive(data=DATA), TAR),
+        lambda d: d.post("/images/create?fromSrc=-&repo=new", tar({"data": DATA}), TAR),
         "/images/new",
     ),
     "build": (
-        lambda d: d.post("/build?t=new", archive(Dockerfile=DOCKERFILE, data=DATA), TAR),
+        lambda d: d.post("/build?t=new", tar({"Dockerfile": DOCKERFILE, "data": DATA}), TAR),
         "/images/new",
     ),
     "commit": (lambda d: d.post("/commit?container=here&repo=new"), "/images/new"),
@@ -173,7 +162,7 @@ def test_what_needs_space_says_so_and_leaves_nothing(disk: SmallDisk, name: str)
 
 
 def test_loading(disk: SmallDisk) -> None:
-    assert disk.post("/images/create?fromSrc=-&repo=new", archive(data=DATA), TAR)[0] == 200
+    assert disk.post("/images/create?fromSrc=-&repo=new", tar({"data": DATA}), TAR)[0] == 200
     connection = disk.daemon.client()
     saved = b"".join(connection.images.get("new").save(named=True))
     connection.images.remove("new")

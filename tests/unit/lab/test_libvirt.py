@@ -11,7 +11,7 @@ import pytest
 
 from lab.machines import libvirt
 from lab.machines.base import MachineError
-from lab.shell import alive
+from lab.shell import alive, wait_until
 
 
 def test_who_may_not_start_a_libvirt_is_told(
@@ -50,7 +50,8 @@ def test_the_lab_s_own_libvirt_comes_and_goes(
         assert libvirt._virsh("uri").strip() == "qemu:///system"
         pid = libvirt._pid()
         left = subprocess.Popen([*libvirt.enter(), "sleep", "600"])
-        assert left.pid in libvirt._inside()
+        # nsenter enters after it has begun.
+        wait_until(lambda: left.pid in libvirt._inside(), 30, "a process in the namespace")
     finally:
         libvirt.down()
     assert not alive(left.pid)

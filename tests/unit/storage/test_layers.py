@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.errors import InvalidParameter, LadingError, NotFound
-from lading.kernel.mounts import Propagation, mount, set_propagation
-from lading.kernel.namespaces import CloneFlag, unshare
 from lading.storage.layers import LayerStore
 
+from .smalldisk import on_a_small_disk
 from .tars import Drip, Item, directory, hard, link, tar
 
 pytestmark = pytest.mark.root
@@ -195,25 +194,16 @@ def test_a_record_that_a_power_failure_cut_off(layers: LayerStore) -> None:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            unshare(CloneFlag.NEWNS)
-            set_propagation("/", Propagation.RPRIVATE)
-            mount("tmpfs", tmp_path, "tmpfs", 0, "size=1m")
-            store = LayerStore(tmp_path / "overlay2")
-            store.open()
-            try:
-                store.unpack(
-                    io.BytesIO(tar([Item("a", b"1" * 500_000), Item("b", b"2" * 900_000)]))
-                )
-            except LadingError as error:
-                told = 'cannot write "b": no space left on device' in error.message
-                status = 0 if told and error.status == 500 and not incomplete(store) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    def work(place: Path) -> None:
+        store = LayerStore(place / "overlay2")
+        store.open()
+        data = tar([Item("a", b"1" * 500_000), Item("b", b"2" * 900_000)])
+        with pytest.raises(LadingError, match='cannot write "b": no space left on device') as told:
+            store.unpack(io.BytesIO(data))
+        assert told.value.status == 500
+        assert not incomplete(store)
+
+    on_a_small_disk(tmp_path, "1m", work)
 
 
 def test_layers_go_when_nothing_uses_them(layers: LayerStore) -> None:

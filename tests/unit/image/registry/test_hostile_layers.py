@@ -6,8 +6,6 @@ import asyncio
 import io
 import os
 import stat
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,20 +16,19 @@ from lading.image.reference import parse
 from lading.image.registry.pull import Pulled, Puller
 from lading.image.registry.settings import Credentials
 from lading.image.store import ImageStore
-from lading.kernel.mounts import MountFlag, Propagation, mount, set_propagation
-from lading.kernel.namespaces import CloneFlag, unshare
+from lading.kernel.mounts import MountFlag, mount
 from lading.storage.streams import ChunkReader
 from tests.unit.image.makers import add, digest, opened
 from tests.unit.image.makers import tar as files
 from tests.unit.image.registry.conftest import SETTINGS, serving
 from tests.unit.image.registry.fakes import FakeRegistry
 from tests.unit.image.registry.test_pull import LAYER
+from tests.unit.storage.smalldisk import on_a_small_disk
 from tests.unit.storage.tars import CHAR, FIFO, Item, directory, link, tar
 
 pytestmark = pytest.mark.root
 
 BLOCK = b"4"
-MAPPED = "size=8m"
 
 
 async def pull(store: ImageStore, registry: FakeRegistry) -> Pulled:
@@ -47,24 +44,6 @@ def pulled(store: ImageStore, *layers: bytes) -> Pulled:
             return await pull(store, registry)
 
     return asyncio.run(run())
-
-
-def on_a_small_disk(place: Path, work: Callable[[Path], None]) -> None:
-    """Do `work` in a child, where `place` is a file system of its own of 8 MiB."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            unshare(CloneFlag.NEWNS)
-            set_propagation("/", Propagation.RPRIVATE)
-            mount("tmpfs", place, "tmpfs", 0, MAPPED)
-            work(place)
-            status = 0
-        except BaseException:  # noqa: BLE001 - the child ends here, whatever happened
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +76,7 @@ def test_a_full_disk_in_mid_pull_gives_its_space_back(
 
         asyncio.run(run())
 
-    on_a_small_disk(tmp_path, work)
+    on_a_small_disk(tmp_path, "8m", work)
 
 
 def free(place: Path) -> int:
