@@ -182,12 +182,10 @@ def status(_context: Context) -> None:
         print(Reference(release).describe())
 
 
-@task(
-    help={
-        "what": "start, build, or images",
-        "rounds": "how often each engine has its turn (default: 20)",
-    }
-)
+_ROUNDS = {"rounds": "how often each engine has its turn (default: 20)"}
+
+
+@task(help={"what": "start, build, or images", **_ROUNDS})
 @_clear
 def bench(_context: Context, what: str, rounds: int = 20) -> None:
     """Measure beside Docker, as ratios: `bench start`, `bench build` or `bench images`."""
@@ -199,7 +197,7 @@ def bench(_context: Context, what: str, rounds: int = 20) -> None:
         "images": images.run,
     }
     if what not in runs:
-        raise LabError(f"bench {what}: there are {' and '.join(f'`{name}`' for name in runs)}")
+        raise LabError(f"bench {what}: there are {', '.join(f'`{name}`' for name in runs)}")
     runs[what](rounds)
 
 
@@ -325,6 +323,15 @@ def open_(_context: Context, path: bool = False) -> None:
         raise LabError(f"no browser was found: open {report} in one")
 
 
+@task(default=True, help=_ROUNDS)
+@_clear
+def measured(_context: Context, rounds: int = 20) -> None:
+    """Measure builds beside Docker: `bench images build` is one run of both."""
+    from lab.bench import build
+
+    build.run(rounds)
+
+
 @task(
     help={
         "engine": "lading (default), docker, or both with a comma",
@@ -427,7 +434,7 @@ namespace = Collection(demo, test, lint, types, unit, scenarios, bench)
 namespace.add_collection(Collection("parity", compare, record))
 namespace.add_collection(Collection("reference", up, down, status))
 namespace.add_collection(Collection("kernel", check))
-namespace.add_collection(Collection("build", real))
+namespace.add_collection(Collection("build", measured, real))
 namespace.add_collection(
     Collection("lab", bake, list_, lab_up, shell, lab_run, matrix, box, lab_clean)
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from invoke.parser import Parser
 
 import tasks
 from lab.bake.main import PROGRAMS
@@ -82,3 +83,12 @@ def test_the_jobs_of_cells_install_what_machines_want(pipeline: Any) -> None:
 
 def test_the_gate_is_the_developers_own(pipeline: Any) -> None:
     assert ".ci/run" in list(texts(pipeline))
+
+
+def test_benches_can_be_named_one_after_the_other() -> None:
+    said = ["bench", "images", "build"]
+    asked = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(said)
+    assert [(one.name, one.as_kwargs) for one in asked] == [
+        ("bench", {"what": "images", "rounds": 20}),
+        ("build.measured", {"rounds": 20}),
+    ]
